@@ -1,0 +1,35 @@
+//! Tensors, metrics, statistics, file formats and reports shared by the experiments.
+//!
+//! | half | modules | needs libtorch |
+//! |---|---|---|
+//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`run`], [`environment`], [`seed`], [`data`], [`files`], [`progress`], [`interrupt`] | no |
+//! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
+
+pub mod claims;
+pub mod data;
+pub mod environment;
+pub mod figure;
+pub mod files;
+pub mod formats;
+pub mod interrupt;
+pub mod metrics;
+pub mod progress;
+pub mod report;
+pub mod run;
+pub mod seed;
+pub mod stats;
+
+#[cfg(feature = "tensor")]
+pub mod crf;
+#[cfg(feature = "tensor")]
+pub mod device;
+#[cfg(feature = "tensor")]
+pub mod nn;
+#[cfg(feature = "tensor")]
+pub mod optim;
+#[cfg(feature = "tensor")]
+pub mod tensor;
+#[cfg(feature = "tensor")]
+pub mod testing;
+#[cfg(feature = "tensor")]
+pub mod train;
