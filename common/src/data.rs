@@ -1,1 +1,141 @@
-//! (module)
+//! Where data sets lie on this machine, and what is known about their files.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::files::{self, FileError};
+
+/// The manifest of all data sets that the crates read; `cargo xtask data` fetches by it.
+pub const MANIFEST: &str = include_str!("../data.toml");
+
+/// A data set on disk.
+#[derive(Clone, Debug)]
+pub struct DataSet {
+    /// Folder with its files.
+    pub folder: PathBuf,
+    /// What the manifest says of it.
+    pub entry: Entry,
+}
+
+/// A data set of the manifest.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Name of its folder.
+    pub name: String,
+    /// What it is.
+    pub title: String,
+    /// Licence in short.
+    pub licence: String,
+    /// Crates that read it.
+    pub used_by: Vec<String>,
+    /// Address that file paths are appended to; absent where a conversion is needed.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// How to get it where `source` is absent or not enough.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// Its files.
+    #[serde(rename = "file")]
+    pub files: Vec<FileEntry>,
+}
+
+/// A file of a data set.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Path inside the set's folder.
+    pub path: String,
+    /// Path below the set's `source` where it differs.
+    #[serde(default)]
+    pub remote: Option<String>,
+    /// Size.
+    pub bytes: u64,
+    /// Sha256 in hex.
+    pub sha256: String,
+}
+
+/// Data that is not there, or not the published one.
+#[derive(Debug, Error)]
+pub enum DataError {
+    /// A name that the manifest lacks.
+    #[error("`{0}` is not a data set of the manifest; `cargo xtask data list` shows them")]
+    Unknown(String),
+    /// Files that are not there.
+    #[error("data set `{name}` is not in {root}; fetch it with `cargo xtask data get {name}`, or set BENKYOKAI_DATA to its parent folder", root = root.display())]
+    Missing {
+        /// Name of the set.
+        name: String,
+        /// Data root.
+        root: PathBuf,
+    },
+    /// A file that cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    set: Vec<Entry>,
+}
+
+/// All data sets of the manifest.
+pub fn manifest() -> Vec<Entry> {
+    let manifest: Manifest = toml::from_str(MANIFEST).expect("a test reads the manifest");
+    manifest.set
+}
+
+/// The data root: what was typed, else what the environment names, else `data` in the workspace.
+pub fn root(typed: Option<&Path>, environment: Option<&str>, workspace: &Path) -> PathBuf {
+    typed
+        .map(Path::to_owned)
+        .or_else(|| environment.map(PathBuf::from))
+        .unwrap_or_else(|| workspace.join("data"))
+}
+
+/// A data set below the root.
+///
+/// # Errors
+/// [`DataError`] naming the command that fetches it.
+pub fn locate(root: &Path, name: &str) -> Result<DataSet, DataError> {
+    let entry = manifest().into_iter().find(|entry| entry.name == name);
+    let entry = entry.ok_or_else(|| DataError::Unknown(name.to_owned()))?;
+    let folder = root.join(name);
+    if entry.files.iter().any(|file| !folder.join(&file.path).exists()) {
+        return Err(DataError::Missing { name: name.to_owned(), root: root.to_owned() });
+    }
+    Ok(DataSet { folder, entry })
+}
+
+impl DataSet {
+    /// Whether the file has the manifest's hash.
+    ///
+    /// # Errors
+    /// [`DataError`] when it cannot be read.
+    pub fn is_as_published(&self, path: &str) -> Result<bool, DataError> {
+        let known = self.entry.files.iter().find(|file| file.path == path);
+        Ok(known
+            .is_some_and(|file| file.sha256 == files::sha256_of(&self.folder.join(path)).unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_is_whole() {
+        let sets = manifest();
+        assert!(sets.iter().all(|set| !set.files.is_empty() && (set.source.is_some() || set.note.is_some())));
+        assert!(sets.iter().flat_map(|set| &set.files).all(|file| file.sha256.len() == 64));
+    }
+
+    #[test]
+    fn missing_data_name_the_command_that_fetches_them() {
+        let error = locate(Path::new("nowhere"), "wnut17").unwrap_err().to_string();
+        assert!(error.contains("is not in nowhere; fetch it with `cargo xtask data get wnut17`"), "{error}");
+    }
+}

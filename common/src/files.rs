@@ -1,1 +1,147 @@
-//! (module)
+//! Files that are either whole or not there: atomic writes, hashes, text with a name in every error.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+/// A file that could not be read or written.
+#[derive(Debug, Error)]
+#[error("{path}: {problem}", path = path.display())]
+pub struct FileError {
+    path: PathBuf,
+    problem: String,
+    #[source]
+    source: io::Error,
+}
+
+impl FileError {
+    fn new(path: &Path, doing: &str, source: io::Error) -> Self {
+        let problem = match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                format!("{doing}: the disk is full; nothing was changed; free some space and run again")
+            }
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+                format!("{doing}: no permission; choose another folder or change its permissions")
+            }
+            io::ErrorKind::NotFound => format!("{doing}: no such file or folder"),
+            io::ErrorKind::InvalidData => format!("{doing}: not UTF-8 text; convert it to UTF-8"),
+            _ => format!("{doing}: {source}"),
+        };
+        Self { path: path.to_owned(), problem, source }
+    }
+
+    /// File or folder that the error is about.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Kind of the operating system's error.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+/// Writes a file through `fill` under a temporary name beside it, flushes it to the disk and renames it.
+/// Whatever fails, an older file of that name stays as it was and the temporary one is removed.
+///
+/// # Errors
+/// [`FileError`] in plain words for a full disk, a read-only or missing folder.
+pub fn write_atomic_with(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = File::create(&temporary).and_then(|mut file| {
+        fill(&mut file)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    });
+    written.map_err(|source| {
+        let _ = fs::remove_file(&temporary); // it may never have been made
+        FileError::new(path, "writing", source)
+    })
+}
+
+/// Writes `bytes` as a whole file, see [`write_atomic_with`].
+///
+/// # Errors
+/// As [`write_atomic_with`].
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_atomic_with(path, |file| file.write_all(bytes))
+}
+
+/// Makes a folder and those above it.
+///
+/// # Errors
+/// [`FileError`] when it cannot be made.
+pub fn make_folder(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(|source| FileError::new(path, "making the folder", source))
+}
+
+/// Content of a UTF-8 text file.
+///
+/// # Errors
+/// [`FileError`] when it is missing, unreadable or not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, FileError> {
+    fs::read_to_string(path).map_err(|source| FileError::new(path, "reading", source))
+}
+
+/// Sha256 of a file, in hex.
+///
+/// # Errors
+/// [`FileError`] when it is missing or unreadable.
+pub fn sha256_of(path: &Path) -> Result<String, FileError> {
+    let hash = || -> io::Result<String> {
+        let mut file = File::open(path)?;
+        let mut digest = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hex(&digest.finalize())),
+                n => digest.update(&buffer[..n]),
+            }
+        }
+    };
+    hash().map_err(|source| FileError::new(path, "reading", source))
+}
+
+/// Sha256 of bytes, in hex.
+///
+/// ```
+/// assert!(common::files::sha256_hex(b"").starts_with("e3b0c44298fc1c14"));
+/// ```
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_atomic(&path, b"old").unwrap();
+        let full = |_: &mut File| Err(io::Error::from(io::ErrorKind::StorageFull));
+        let error = write_atomic_with(&path, full).unwrap_err().to_string();
+        assert!(error.contains("a.json: writing: the disk is full; nothing was changed"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let error = write_atomic(Path::new("no/such/folder/x"), b"").unwrap_err().to_string();
+        assert_eq!(error, "no/such/folder/x: writing: no such file or folder");
+    }
+}

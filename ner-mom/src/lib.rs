@@ -1,1 +1,20 @@
-//! lib
+#![doc = include_str!("../README.md")]
+//!
+//! # Map
+//!
+//! | module | section of the paper |
+//! |---|---|
+//! | [`loss`] | MoM loss and the losses it is compared with |
+//! | [`label`], [`lexicon`], [`batch`] | words and classes as numbers |
+//! | [`model`], [`config`], [`train`] | sequence labelling: network and training |
+//! | [`data`], [`experiment`] | data sets, compared runs, verdicts |
+
+pub mod batch;
+pub mod config;
+pub mod data;
+pub mod experiment;
+pub mod label;
+pub mod lexicon;
+pub mod loss;
+pub mod model;
+pub mod train;

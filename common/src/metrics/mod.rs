@@ -1,1 +1,3 @@
-//! (module)
+//! Metrics, counted in integers and divided once; an undefined ratio is `None`.
+
+pub mod entity;

@@ -1,1 +1,8 @@
-//! (module)
+//! Layers with PyTorch's initialisation and parameter names.
+
+pub mod char_cnn;
+pub mod checkpoint;
+pub mod embedding;
+pub mod linear;
+pub mod lstm;
+pub mod norm;

@@ -1,0 +1,26 @@
+//! Embedding table.
+
+use tch::nn::{Init, Path};
+use tch::{Kind, Tensor};
+
+/// One row per id.
+#[derive(Debug)]
+pub struct Embedding {
+    weight: Tensor,
+}
+
+impl Embedding {
+    /// New table at `path`, rows drawn from N(0, 1) as PyTorch's `nn.Embedding`.
+    pub fn new(path: &Path, rows: i64, width: i64) -> Self {
+        Self { weight: path.var("weight", &[rows, width], Init::Randn { mean: 0.0, stdev: 1.0 }) }
+    }
+
+    /// Rows of ids `[..]`, `[.., width]`.
+    ///
+    /// # Panics
+    /// For ids outside the table: the caller made them from its vocabulary.
+    pub fn forward(&self, ids: &Tensor) -> Tensor {
+        debug_assert_eq!(ids.kind(), Kind::Int64);
+        Tensor::embedding(&self.weight, ids, -1, false, false)
+    }
+}

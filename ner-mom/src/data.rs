@@ -1,0 +1,185 @@
+//! The public corpora of the experiment with their splits, and a user's annotated files.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use common::data::DataSet;
+use common::files;
+use common::formats::conll::{self, ConllOptions};
+use common::formats::knp::{self, KnpOptions, Tags};
+use common::formats::{AnnotatedText, Sentence, jsonl, stockmark};
+use common::seed;
+use rand::seq::index;
+use serde::{Deserialize, Serialize};
+
+/// Training, development and test sentences of one corpus.
+#[derive(Clone, Debug)]
+pub struct Splits {
+    /// Sentences to learn from.
+    pub train: Vec<Sentence>,
+    /// Sentences that choose epochs, λ and the other losses' settings.
+    pub dev: Vec<Sentence>,
+    /// Sentences that are scored once.
+    pub test: Vec<Sentence>,
+}
+
+/// A public corpus of the experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CorpusName {
+    /// Wikipedia Annotated Corpus: Japanese, morphemes, eight IREX types with a heavy tail.
+    Wac,
+    /// Stockmark NER wiki: Japanese, characters, eight types.
+    Stockmark,
+    /// Universal NER Bosque: Portuguese newspapers, three types.
+    Bosque,
+    /// Broad Twitter Corpus: English tweets, three types.
+    Btc,
+    /// WNUT-2017: English social media with emerging entities, six types; the hard case.
+    Wnut17,
+}
+
+impl fmt::Display for CorpusName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wac => "wac",
+            Self::Stockmark => "stockmark",
+            Self::Bosque => "bosque",
+            Self::Btc => "btc",
+            Self::Wnut17 => "wnut17",
+        })
+    }
+}
+
+impl CorpusName {
+    /// Data set that holds it, as `cargo xtask data` names it.
+    pub fn data_set(self) -> &'static str {
+        match self {
+            Self::Wac => "wac-knp",
+            Self::Stockmark => "stockmark-ner-wikipedia",
+            Self::Bosque => "uner-en-pt",
+            Self::Btc => "broad-twitter",
+            Self::Wnut17 => "wnut17",
+        }
+    }
+
+    /// Files of the data set that are read.
+    pub fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Wac => &["train.knp.gz", "dev.knp", "test.knp"],
+            Self::Stockmark => &["ner.json"],
+            Self::Bosque => &["pt_bosque-ud-train.iob2", "pt_bosque-ud-dev.iob2", "pt_bosque-ud-test.iob2"],
+            Self::Btc => &["a.conll", "b.conll", "e.conll", "f.conll", "g.conll", "h.conll"],
+            Self::Wnut17 => &["wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"],
+        }
+    }
+
+    /// Its sentences with their official split; where there is none (Stockmark), 80/10/10 by a hash of the page,
+    /// so that no page is in two parts.
+    ///
+    /// # Errors
+    /// Missing or malformed files.
+    pub fn read(self, set: &DataSet) -> Result<Splits> {
+        let path = |index: usize| set.folder.join(self.files()[index]);
+        let columns = |index: usize| {
+            Ok::<_, anyhow::Error>(conll::read(&path(index), &ConllOptions::default())?.sentences)
+        };
+        match self {
+            Self::Wac => {
+                let options = KnpOptions { tags: Tags::Morphemes, optional: false };
+                let read = |index: usize| knp::read(&path(index), &options);
+                Ok(Splits { train: read(0)?, dev: read(1)?, test: read(2)? })
+            }
+            Self::Stockmark => Ok(split_by_page(stockmark::read(&path(0))?)),
+            Self::Bosque | Self::Wnut17 => {
+                Ok(Splits { train: columns(0)?, dev: columns(1)?, test: columns(2)? })
+            }
+            Self::Btc => {
+                // Recommended by its authors: section F is the test set, the second half of H the development set.
+                let mut half = columns(5)?;
+                let dev = half.split_off(half.len() / 2);
+                let mut train = half;
+                for section in [0, 1, 2, 4] {
+                    train.extend(columns(section)?);
+                }
+                Ok(Splits { train, dev, test: columns(3)? })
+            }
+        }
+    }
+}
+
+fn split_by_page(texts: Vec<AnnotatedText>) -> Splits {
+    let mut splits = Splits { train: vec![], dev: vec![], test: vec![] };
+    for text in texts {
+        let digest = files::sha256_hex(text.id.as_deref().unwrap_or_default().as_bytes());
+        let tenth = u32::from_str_radix(&digest[..6], 16).expect("a digest is hexadecimal") % 10;
+        let part = match tenth {
+            8 => &mut splits.dev,
+            9 => &mut splits.test,
+            _ => &mut splits.train,
+        };
+        part.push(text.into_characters());
+    }
+    splits
+}
+
+/// `n` sentences drawn without replacement by the run's seed, in the order of the corpus; all when it has fewer.
+pub fn sample(sentences: &[Sentence], n: usize, run_seed: u64) -> Vec<Sentence> {
+    if n >= sentences.len() {
+        return sentences.to_vec();
+    }
+    let mut rng = seed::rng(run_seed, "training-sample", 0);
+    let mut rows = index::sample(&mut rng, sentences.len(), n).into_vec();
+    rows.sort_unstable();
+    rows.into_iter().map(|row| sentences[row].clone()).collect()
+}
+
+/// A file format of annotated text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// CoNLL columns.
+    Conll,
+    /// KNP text.
+    Knp,
+    /// Stockmark JSON.
+    Stockmark,
+    /// JSON lines with spans.
+    Jsonl,
+}
+
+impl Format {
+    /// Format by the name of a file.
+    pub fn of(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.strip_suffix(".gz").unwrap_or(&name);
+        match name.rsplit('.').next() {
+            Some("knp") => Self::Knp,
+            Some("json") => Self::Stockmark,
+            Some("jsonl") => Self::Jsonl,
+            _ => Self::Conll,
+        }
+    }
+}
+
+/// Sentences of a user's annotated files. Texts without words (Stockmark, JSON lines) are read by character.
+///
+/// # Errors
+/// Missing, malformed or empty files.
+pub fn read_files(paths: &[PathBuf], options: &ConllOptions) -> Result<Vec<Sentence>> {
+    let characters =
+        |texts: Vec<AnnotatedText>| texts.into_iter().map(AnnotatedText::into_characters).collect();
+    let mut sentences = Vec::new();
+    for path in paths {
+        sentences.extend(match Format::of(path) {
+            Format::Conll => conll::read(path, options)?.sentences,
+            Format::Knp => knp::read(path, &KnpOptions { tags: Tags::Morphemes, optional: false })?,
+            Format::Stockmark => characters(stockmark::read(path)?),
+            Format::Jsonl => characters(jsonl::read(path)?),
+        });
+    }
+    if sentences.is_empty() {
+        bail!("no sentence in {} files", paths.len());
+    }
+    Ok(sentences)
+}
