@@ -2,8 +2,8 @@
 //!
 //! | half | modules | needs libtorch |
 //! |---|---|---|
-//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`run`], [`environment`], [`seed`], [`data`], [`files`], [`progress`], [`interrupt`] | no |
-//! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
+//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`progress`], [`interrupt`] | no |
+//! | tensor | `device`, `tensor`, `nn`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
 
 pub mod claims;
 pub mod data;
@@ -15,12 +15,9 @@ pub mod interrupt;
 pub mod metrics;
 pub mod progress;
 pub mod report;
-pub mod run;
 pub mod seed;
 pub mod stats;
 
-#[cfg(feature = "tensor")]
-pub mod crf;
 #[cfg(feature = "tensor")]
 pub mod device;
 #[cfg(feature = "tensor")]

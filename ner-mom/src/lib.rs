@@ -8,8 +8,10 @@
 //! | [`label`], [`lexicon`], [`batch`] | words and classes as numbers |
 //! | [`model`], [`config`], [`train`] | sequence labelling: network and training |
 //! | [`data`], [`experiment`] | data sets, compared runs, verdicts |
+//! | [`cli`] | the command |
 
 pub mod batch;
+pub mod cli;
 pub mod config;
 pub mod data;
 pub mod experiment;

@@ -1,2 +1,79 @@
-//! xtask
-fn main() {}
+//! Set-up, data, checks and chores of the workspace. Drives cargo and the crates' programs as processes only.
+
+mod checks;
+mod data;
+mod readme;
+mod reproduce;
+mod setup;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Set-up, data, checks and chores of the workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make sure of everything that building and running need; seconds when nothing is missing
+    Setup(setup::Arguments),
+    /// Run experiments and write their reports
+    Reproduce(reproduce::Arguments),
+    /// Format, clippy, tidy, tests, doctests, docs and README tables
+    #[command(visible_alias = "check")]
+    Test(checks::Arguments),
+    /// House rules that are programs
+    Tidy,
+    /// Public data sets: what they are, fetch them, check their hashes
+    Data(data::Arguments),
+    /// Write the claim tables of the READMEs from the reports
+    Readme {
+        /// Only say whether they are up to date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run a crate's benchmarks in the profile that everything else is built in
+    Bench {
+        /// Crate
+        name: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let root = workspace();
+    match cli.verb {
+        Verb::Setup(arguments) => setup::run(&root, &arguments),
+        Verb::Reproduce(arguments) => reproduce::run(&root, &arguments),
+        Verb::Test(arguments) => checks::run(&root, &arguments),
+        Verb::Tidy => tidy::run(&root),
+        Verb::Data(arguments) => data::run(&root, &arguments),
+        Verb::Readme { check } => readme::run(&root, check),
+        Verb::Bench { name } => {
+            setup::run(&root, &setup::Arguments::default())?;
+            checks::cargo(&root, &["bench", "--profile", "dev", "--package", &name])
+        }
+    }
+}
+
+fn workspace() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}

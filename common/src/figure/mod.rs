@@ -1,1 +1,217 @@
-//! (module)
+//! Figures as SVG, PNG at twice the size, and the plotted numbers as CSV. No system font is needed.
+
+mod draw;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+use thiserror::Error;
+
+use crate::files::{self, FileError};
+use crate::report::FigureFile;
+
+/// Colours that stay apart for colour-blind readers (Okabe and Ito 2008).
+pub const PALETTE: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(90, 90, 90),
+];
+
+/// A figure's content.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Figure {
+    /// Repeated runs as dots with mean and 95 % interval, one panel per setting.
+    Dots {
+        /// Heading.
+        title: String,
+        /// Label of the value axis.
+        value: String,
+        /// Panels from left to right, wrapped.
+        panels: Vec<Panel>,
+    },
+    /// Thin line per run and bold median per group.
+    Curves {
+        /// Heading.
+        title: String,
+        /// Label of the horizontal axis.
+        x: String,
+        /// Label of the vertical axis.
+        y: String,
+        /// Groups of runs of equal length.
+        groups: Vec<(String, Vec<Vec<[f64; 2]>>)>,
+    },
+    /// Points in groups with one least-squares line.
+    Scatter {
+        /// Heading.
+        title: String,
+        /// Label of the horizontal axis.
+        x: String,
+        /// Label of the vertical axis.
+        y: String,
+        /// Groups of points.
+        groups: Vec<(String, Vec<[f64; 2]>)>,
+    },
+    /// Horizontal bars made of parts.
+    Bars {
+        /// Heading.
+        title: String,
+        /// Label of the value axis.
+        value: String,
+        /// Names of the parts.
+        parts: Vec<String>,
+        /// Bars from top to bottom: name, length of each part.
+        bars: Vec<(String, Vec<f64>)>,
+    },
+}
+
+/// One panel of [`Figure::Dots`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// Heading of the panel.
+    pub title: String,
+    /// Rows from top to bottom: name, values of the runs.
+    pub rows: Vec<(String, Vec<f64>)>,
+}
+
+/// A figure that was not written.
+#[derive(Debug, Error)]
+pub enum FigureError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Drawing failed.
+    #[error("figure `{id}`: {problem}")]
+    Drawing {
+        /// Name of the figure.
+        id: String,
+        /// What the plotter said.
+        problem: String,
+    },
+}
+
+/// Writes a figure into `folder/figures` and returns its paths relative to `folder`.
+///
+/// # Errors
+/// [`FigureError`].
+pub fn save(figure: &Figure, folder: &Path, id: &str, caption: &str) -> Result<FigureFile, FigureError> {
+    use_own_font();
+    let fail = |problem: String| FigureError::Drawing { id: id.to_owned(), problem };
+    files::make_folder(&folder.join("figures"))?;
+    let name = |extension: &str| format!("figures/{id}.{extension}");
+    let (width, height) = figure.size();
+    let mut svg = String::new();
+    figure.draw(&SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area(), 1).map_err(fail)?;
+    files::write_atomic(&folder.join(name("svg")), scalable(&svg).as_bytes())?;
+    files::write_atomic(&folder.join(name("csv")), figure.csv().as_bytes())?;
+    let png = folder.join(name("png"));
+    figure.draw(&BitMapBackend::new(&png, (2 * width, 2 * height)).into_drawing_area(), 2).map_err(fail)?;
+    Ok(FigureFile { svg: name("svg"), png: name("png"), csv: name("csv"), caption: caption.to_owned() })
+}
+
+/// A view box lets a page scale the drawing to a phone.
+fn scalable(svg: &str) -> String {
+    let size = |name: &str| svg.split_once(&format!("{name}=\""))?.1.split('"').next();
+    match (svg.contains("viewBox"), size("width"), size("height")) {
+        (false, Some(width), Some(height)) => svg.replacen("<svg ", &format!("<svg viewBox=\"0 0 {width} {height}\" "), 1),
+        _ => svg.to_owned(),
+    }
+}
+
+/// Registers a font that a dependency carries, so that text has a size on machines without fonts.
+fn use_own_font() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        for style in [FontStyle::Normal, FontStyle::Bold] {
+            let known = register_font("sans-serif", style, epaint_default_fonts::UBUNTU_LIGHT);
+            debug_assert!(known.is_ok(), "the font is part of the program");
+        }
+    });
+}
+
+impl Figure {
+    fn csv(&self) -> String {
+        let mut out = String::new();
+        let quote = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        match self {
+            Self::Dots { panels, .. } => {
+                out.push_str("panel,row,run,value\n");
+                for (panel, row, run, value) in panels.iter().flat_map(|p| {
+                    p.rows.iter().flat_map(move |(row, values)| values.iter().enumerate().map(move |(i, v)| (p, row, i, v)))
+                }) {
+                    let _ = writeln!(out, "{},{},{run},{value}", quote(&panel.title), quote(row));
+                }
+            }
+            Self::Curves { groups, .. } => {
+                out.push_str("group,run,x,y\n");
+                for (name, runs) in groups {
+                    for (run, points) in runs.iter().enumerate() {
+                        points.iter().for_each(|[x, y]| _ = writeln!(out, "{},{run},{x},{y}", quote(name)));
+                    }
+                }
+            }
+            Self::Scatter { groups, .. } => {
+                out.push_str("group,x,y\n");
+                for (name, points) in groups {
+                    points.iter().for_each(|[x, y]| _ = writeln!(out, "{},{x},{y}", quote(name)));
+                }
+            }
+            Self::Bars { parts, bars, .. } => {
+                out.push_str("bar,part,value\n");
+                for (name, lengths) in bars {
+                    for (part, length) in parts.iter().zip(lengths) {
+                        let _ = writeln!(out, "{},{},{length}", quote(name), quote(part));
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures() -> Vec<Figure> {
+        let text = str::to_owned;
+        let row = |values: &[f64]| (text("CE"), values.to_vec());
+        vec![
+            Figure::Dots {
+                title: text("Dots"),
+                value: text("F1"),
+                panels: vec![
+                    Panel { title: text("equal"), rows: vec![row(&[0.5, 0.5]), row(&[0.5])] },
+                    Panel { title: text("none"), rows: vec![row(&[])] },
+                ],
+            },
+            Figure::Curves { title: text("Curves"), x: text("step"), y: text("F1"), groups: vec![(text("CE"), vec![vec![[1.0, 0.0], [2.0, 0.5]]])] },
+            Figure::Scatter { title: text("Scatter"), x: text("ratio"), y: text("gain"), groups: vec![(text("wac"), vec![[0.5, 0.1], [0.7, 0.0]])] },
+            Figure::Scatter { title: text("Empty"), x: text("x"), y: text("y"), groups: vec![] },
+            Figure::Bars { title: text("Bars"), value: text("share"), parts: vec![text("missed")], bars: vec![(text("CE"), vec![0.3])] },
+        ]
+    }
+
+    #[test]
+    fn every_figure_is_drawn_with_its_title_and_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        for (index, figure) in figures().iter().enumerate() {
+            let saved = save(figure, folder.path(), &format!("f{index}"), "caption").unwrap();
+            let svg = std::fs::read_to_string(folder.path().join(saved.svg)).unwrap();
+            let (Figure::Dots { title, .. } | Figure::Curves { title, .. } | Figure::Scatter { title, .. } | Figure::Bars { title, .. }) = figure;
+            assert!(svg.contains(title.as_str()) && svg.contains("viewBox") && !svg.contains("NaN"), "{title}");
+            assert!(std::fs::metadata(folder.path().join(saved.png)).unwrap().len() > 1000);
+        }
+    }
+
+    #[test]
+    fn the_numbers_stand_beside_the_figure() {
+        assert_eq!(figures()[2].csv(), "group,run,x,y\n".replace("run,", "") + "\"wac\",0.5,0.1\n\"wac\",0.7,0\n");
+    }
+}

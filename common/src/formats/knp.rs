@@ -143,7 +143,7 @@ impl Unit {
                 Some((start, end)) => Ok(Span { start, end, label: label.clone() }),
                 None => {
                     let problem =
-                        format!("the entity `{string}` is not made of whole morphemes near this phrase");
+                        format!("the entity `{string}` is not in the morphemes of this sentence");
                     Err(ParseError::new(path, *number, problem, "read the morpheme tags instead?"))
                 }
             };

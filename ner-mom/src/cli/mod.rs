@@ -1,24 +1,25 @@
 //! What was typed, and how it becomes library types.
 
-mod convert;
-mod evaluate;
-mod files;
-mod predict;
+mod apply;
 mod reproduce;
 mod runs;
 mod train;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use common::formats::Scheme;
+use common::formats::conll::ConllOptions;
 
 const EXAMPLES: &str = "\
 Examples:
   ner-mom reproduce --preset quick
   ner-mom train --train train.conll --dev dev.conll --loss mom:ce:0.5 --out model
-  ner-mom predict --model model < text.conll > tagged.conll
-  ner-mom evaluate gold.conll predicted.conll";
+  ner-mom predict --model model < words.txt > tagged.conll
+  ner-mom evaluate gold.conll predicted.conll
+  ner-mom convert wikigold.conll.txt --to iobes > wikigold.iobes.conll";
 
 /// Majority-or-Minority learning for named entity recognition: train, predict, evaluate, and re-test the paper.
 #[derive(Debug, Parser)]
@@ -31,23 +32,41 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Learn a tagger from annotated files; writes a self-contained model directory
-    Train(train::Arguments),
-    /// Tag words or text, sentence by sentence, from files or standard input
-    Predict(predict::Arguments),
+    Train(Box<train::Arguments>),
+    /// Tag words, sentence by sentence, from a file or standard input
+    Predict(apply::PredictArguments),
     /// Score predicted entities against gold entities
-    Evaluate(evaluate::Arguments),
-    /// Rewrite annotated files in another format or tag scheme
-    Convert(convert::Arguments),
-    /// Build a segmentation dictionary for Japanese from a MeCab source directory
-    Dictionary(convert::DictionaryArguments),
+    Evaluate(apply::EvaluateArguments),
+    /// Rewrite annotated files as CoNLL columns in any tag scheme, or as JSON lines
+    Convert(apply::ConvertArguments),
     /// Re-test the paper's claims on real data and write the report
     Reproduce(reproduce::Arguments),
-    /// Render a finished run's report again
+    /// Render a report.json again as Markdown and HTML
     Report(runs::ReportArguments),
-    /// Compare runs: metrics with intervals, and what differs in their configuration
+    /// Compare the claims of two or more reports
     Compare(runs::CompareArguments),
     #[command(hide = true)]
     Worker(reproduce::WorkerArguments),
+}
+
+/// Where words and tags are in column files.
+#[derive(Debug, Args)]
+struct Columns {
+    /// Column of the word, from 0; negative counts from the end [default: found out]
+    #[arg(long, value_name = "COLUMN", allow_negative_numbers = true)]
+    word_column: Option<isize>,
+    /// Column of the tag [default: found out]
+    #[arg(long, value_name = "COLUMN", allow_negative_numbers = true)]
+    tag_column: Option<isize>,
+    /// Tag scheme: iob1, iob2, ioe1, ioe2, iobes or bilou [default: found out]
+    #[arg(long)]
+    scheme: Option<Scheme>,
+}
+
+impl Columns {
+    fn options(&self, tagged: bool) -> ConllOptions {
+        ConllOptions { word: self.word_column, tag: self.tag_column, scheme: self.scheme, tagged }
+    }
 }
 
 /// Carries out what was typed.
@@ -55,15 +74,21 @@ enum Verb {
 /// # Errors
 /// Bad input, unreadable or unwritable files, impossible settings: one message that says where and how to mend it.
 pub fn run(cli: Cli) -> Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
     match cli.verb {
         Verb::Train(arguments) => train::run(&arguments),
-        Verb::Predict(arguments) => predict::run(&arguments),
-        Verb::Evaluate(arguments) => evaluate::run(&arguments),
-        Verb::Convert(arguments) => convert::run(&arguments),
-        Verb::Dictionary(arguments) => convert::build_dictionary(&arguments),
+        Verb::Predict(arguments) => apply::predict(&arguments).map(done),
+        Verb::Evaluate(arguments) => apply::evaluate(&arguments).map(done),
+        Verb::Convert(arguments) => apply::convert(&arguments).map(done),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
-        Verb::Report(arguments) => runs::report(&arguments),
-        Verb::Compare(arguments) => runs::compare(&arguments),
-        Verb::Worker(arguments) => reproduce::work(&arguments),
+        Verb::Report(arguments) => runs::report(&arguments).map(done),
+        Verb::Compare(arguments) => runs::compare(&arguments).map(done),
+        Verb::Worker(arguments) => reproduce::work(&arguments).map(done),
     }
+}
+
+/// The workspace this program was built in: its data, runs and commit belong to the reports.
+fn workspace() -> PathBuf {
+    let crate_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.parent().map(PathBuf::from).unwrap_or(crate_folder)
 }

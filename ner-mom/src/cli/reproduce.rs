@@ -1,13 +1,20 @@
 //! `reproduce`: the experiment, and the hidden `worker` that carries out its jobs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use common::interrupt;
+use common::device::{self, Choice};
+use common::report::claim_table;
+use common::{claims, data, files, interrupt, progress};
 
-use crate::experiment::{self, Options, Preset};
+use super::workspace;
+use crate::experiment::design::{Design, Job};
+use crate::experiment::outcome::Outcome;
+use crate::experiment::workers::{Workers, serve};
+use crate::experiment::{Circumstances, Corpora, Finished, carry_out, choose, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -18,10 +25,10 @@ pub(super) struct Arguments {
     /// Folder of the data sets [default: $BENKYOKAI_DATA, or `data` in the workspace]
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Go on with an interrupted run directory
+    /// Go on with an interrupted run
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
-    /// Also copy the finished report here, for publishing
+    /// Also copy the finished report here
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Worker processes, each with one thread [default: the number of cores, at most 4]
@@ -30,18 +37,9 @@ pub(super) struct Arguments {
     /// Stop cleanly after this many minutes; `--resume` goes on
     #[arg(long)]
     max_minutes: Option<f64>,
-    /// Number of seeds, from 1 on [default: the preset's]
-    #[arg(long)]
-    seeds: Option<u64>,
-    /// Computing device of the workers: auto, cpu or cuda
+    /// Device of the workers: auto, cpu, cuda or cuda:NUMBER
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// English BERT directory (Hugging Face layout); `full` fine-tunes it instead of training from scratch
-    #[arg(long, value_name = "DIRECTORY")]
-    bert_en: Option<PathBuf>,
-    /// Japanese BERT directory
-    #[arg(long, value_name = "DIRECTORY")]
-    bert_ja: Option<PathBuf>,
     /// No progress on standard error
     #[arg(long)]
     quiet: bool,
@@ -49,10 +47,134 @@ pub(super) struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum PresetName {
-    /// Two minutes on two cores, indicative only
+    /// Two corpora, three seeds: within two minutes on two cores, indicative only
     Quick,
-    /// The verdict preset, at most 45 minutes on two cores
+    /// The verdict preset: at most 45 minutes on two cores
     Cpu,
-    /// All data and wide models: for a GPU
+    /// All training sentences, ten seeds, wide networks: for a GPU
     Full,
+}
+
+/// Options of `worker`.
+#[derive(Debug, Args)]
+pub(super) struct WorkerArguments {
+    #[arg(long)]
+    data: PathBuf,
+    #[arg(long)]
+    device: Choice,
+}
+
+pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
+    // The parent decides when to stop: a worker finishes its job.
+    interrupt::listen();
+    tch::set_num_threads(1);
+    let device = arguments.device.open()?;
+    let mut corpora = Corpora::below(arguments.data.clone());
+    serve(|job| carry_out(job, &mut corpora, device))
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let started = Instant::now();
+    let design = match arguments.preset {
+        PresetName::Quick => Design::quick(),
+        PresetName::Cpu => Design::cpu(),
+        PresetName::Full => Design::full(),
+    };
+    let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
+    let environment = std::env::var("BENKYOKAI_DATA").ok();
+    let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
+    for cell in &design.cells {
+        data::locate(&root, cell.corpus.data_set())?;
+    }
+    let device = arguments.device.parse::<Choice>()?.open()?;
+    let folder = run_folder(arguments, &design)?;
+    let count = arguments.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().min(4)));
+    let program = std::env::current_exe().context("finding this program's own file")?;
+    let text = |path: &Path| path.display().to_string();
+    let command = [text(&program), "worker".into(), "--data".into(), text(&root), "--device".into(), arguments.device.clone()];
+    let workers = Workers { command: command.into(), count, store: folder.join("jobs") };
+    interrupt::listen();
+    let limit_s = arguments.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
+    let phase = |name: &str, jobs: &[Job]| {
+        let bar = progress::bar(name, jobs.len(), arguments.quiet);
+        let outcomes = workers.run(jobs, |job, outcome| {
+            bar.inc(1);
+            bar.set_message(format!("{} {} F1 {:.3}", job.setting, outcome.loss, outcome.dev_micro_f1));
+            !interrupt::asked() && started.elapsed().as_secs_f64() < limit_s
+        })?;
+        bar.finish_and_clear();
+        Ok::<_, anyhow::Error>(outcomes.map(|outcomes| jobs.iter().cloned().zip(outcomes).collect::<Vec<_>>()))
+    };
+    let resume = || {
+        eprintln!("stopped early; go on with: {} --resume {}", command_line(arguments), folder.display());
+        ExitCode::from(interrupt::EXIT_CODE)
+    };
+    let Some(candidates) = phase("choosing settings", &design.candidates())? else { return Ok(resume()) };
+    let chosen = choose(candidates.iter().map(|(job, outcome)| (job, outcome)));
+    let Some(compared) = phase("compared runs", &design.compared(&chosen))? else { return Ok(resume()) };
+    let repeat_check = repeat(&workers, &compared[0], &folder)?;
+    let finished = Finished { design, candidates, chosen, compared };
+    let around = Circumstances {
+        command: command_line(arguments),
+        workspace: workspace(),
+        data: root,
+        device: device::facts(device),
+        workers: count,
+        wall_s: started.elapsed().as_secs_f64(),
+        repeat_check,
+    };
+    let report = report(&declared, &finished, &around, &folder)?;
+    report.write(&folder)?;
+    let published = match &arguments.out {
+        Some(out) => publish(&folder, out)?,
+        None => folder,
+    };
+    println!("{}", claim_table(&report));
+    println!("{}", published.join("report.html").display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn command_line(arguments: &Arguments) -> String {
+    let preset = arguments.preset.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
+    format!("cargo run -p ner-mom -- reproduce --preset {preset}")
+}
+
+/// `runs/ner-mom/<seconds since 1970>-<preset>`, new, or the one to resume when its design is this one.
+fn run_folder(arguments: &Arguments, design: &Design) -> Result<PathBuf> {
+    let json = serde_json::to_string_pretty(design)?;
+    let Some(folder) = &arguments.resume else {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs();
+        let folder = workspace().join("runs/ner-mom").join(format!("{now}-{}", design.preset.name()));
+        files::make_folder(&folder)?;
+        files::write_atomic(&folder.join("design.json"), json.as_bytes())?;
+        return Ok(folder);
+    };
+    if files::read_text(&folder.join("design.json"))? != json {
+        bail!("{}: made with another design; start a new run instead of resuming", folder.display());
+    }
+    Ok(folder.clone())
+}
+
+/// Runs the first compared job once more in a store of its own and compares the weights.
+fn repeat(workers: &Workers, first: &(Job, Outcome), folder: &Path) -> Result<String> {
+    let store = folder.join("repeat");
+    let again = Workers { count: 1, store, ..workers.clone() };
+    let Some(outcomes) = again.run(std::slice::from_ref(&first.0), |_, _| true)? else {
+        return Ok("not run".to_owned());
+    };
+    let name = format!("{} {} seed {}", first.0.setting, first.0.arm, first.0.seed);
+    let (one, two) = (&first.1.weights, &outcomes[0].weights);
+    Ok(if one == two { format!("equal bits: {name}, weights {one}") } else { format!("different bits: {name}, {one} and {two}") })
+}
+
+/// Copies report and figures; returns the folder they went to.
+fn publish(from: &Path, to: &Path) -> Result<PathBuf> {
+    files::make_folder(&to.join("figures"))?;
+    let figures = std::fs::read_dir(from.join("figures"))?.collect::<std::io::Result<Vec<_>>>()?;
+    let names = ["report.json", "report.md", "report.html"].map(PathBuf::from).into_iter();
+    for name in names.chain(figures.iter().map(|entry| Path::new("figures").join(entry.file_name()))) {
+        let bytes = std::fs::read(from.join(&name)).with_context(|| format!("reading {}", name.display()))?;
+        files::write_atomic(&to.join(&name), &bytes)?;
+    }
+    Ok(to.to_owned())
 }

@@ -21,6 +21,17 @@ pub enum Preset {
     Full,
 }
 
+impl Preset {
+    /// Name as it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Cpu => "cpu",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// One training run and what it stands for in the analysis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {

@@ -1,8 +1,11 @@
 //! The experiment: settings are chosen on development data, compared runs are trained on equal seeds, claims are
 //! judged, the report is written.
 
+mod analysis;
 pub mod design;
 pub mod outcome;
+mod report;
+mod tables;
 pub mod workers;
 
 use std::collections::HashMap;
@@ -20,6 +23,9 @@ use tch::{Device, Kind, Tensor};
 use crate::data::{CorpusName, Splits, sample};
 use crate::model::Model;
 use crate::train::train;
+pub use analysis::{Finished, choose, judge};
+pub use report::{Circumstances, report};
+pub use tables::identity_error;
 use design::Job;
 use outcome::{Cost, ErrorSplit, Outcome, TestScores, TokenSplit, TypeScore};
 

@@ -14,7 +14,7 @@ const CHARACTER_KERNEL: i64 = 3;
 
 /// Word embedding ‖ character CNN.
 #[derive(Debug)]
-pub struct WordInput {
+pub(super) struct WordInput {
     words: Embedding,
     characters: Option<CharCnn>,
     width: i64,
@@ -23,7 +23,7 @@ pub struct WordInput {
 impl WordInput {
     /// New embeddings at `path` for `n_words` words and `n_characters` characters, unknown and padding included.
     /// `char_filters` 0 leaves the character CNN out.
-    pub fn new(path: &Path, n_words: i64, n_characters: i64, word_width: i64, char_filters: i64) -> Self {
+    pub(super) fn new(path: &Path, n_words: i64, n_characters: i64, word_width: i64, char_filters: i64) -> Self {
         let characters = (char_filters > 0).then(|| {
             CharCnn::new(
                 &(path / "characters"),
@@ -38,12 +38,12 @@ impl WordInput {
     }
 
     /// Width of one word's vector.
-    pub fn width(&self) -> i64 {
+    pub(super) fn width(&self) -> i64 {
         self.width
     }
 
     /// Vectors of all words of a batch, `[batch, tokens, width]`.
-    pub fn forward(&self, batch: &Batch) -> Tensor {
+    pub(super) fn forward(&self, batch: &Batch) -> Tensor {
         let words = self.words.forward(&batch.words); // [batch, tokens, word_width]
         let Some(cnn) = &self.characters else { return words };
         let [batch_size, tokens] = [batch.words.size()[0], batch.words.size()[1]];

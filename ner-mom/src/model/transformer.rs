@@ -11,7 +11,7 @@ const LAYER_NORM_EPSILON: f64 = 1e-5;
 
 /// Projection of the input, sinusoidal positions and pre-norm layers.
 #[derive(Debug)]
-pub struct Transformer {
+pub(super) struct Transformer {
     input: Linear,
     layers: Vec<Layer>,
     norm: LayerNorm,
@@ -31,7 +31,7 @@ struct Layer {
 
 impl Transformer {
     /// New layers at `path`. `width` is a multiple of twice `heads`.
-    pub fn new(path: &Path, input_width: i64, width: i64, layers: i64, heads: i64) -> Self {
+    pub(super) fn new(path: &Path, input_width: i64, width: i64, layers: i64, heads: i64) -> Self {
         Self {
             input: Linear::new(&(path / "input"), input_width, width),
             layers: (0..layers).map(|l| Layer::new(&(path / "layer" / l), width, heads)).collect(),
@@ -42,7 +42,7 @@ impl Transformer {
 
     /// Contextual vectors, `[batch, tokens, width]`, of word vectors `[batch, tokens, input_width]`.
     /// Positions at or after a sentence's length neither attend nor are attended to.
-    pub fn forward(&self, words: &Tensor, lengths: &[i64], dropout: f64, train: bool) -> Tensor {
+    pub(super) fn forward(&self, words: &Tensor, lengths: &[i64], dropout: f64, train: bool) -> Tensor {
         let tokens = words.size()[1];
         let keep = keep_mask(lengths, tokens, words.device()); // [batch, 1, 1, tokens]
         let positions = sinusoidal_positions(tokens, self.width, words.device()).to_kind(words.kind());

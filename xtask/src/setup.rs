@@ -1,0 +1,243 @@
+//! `setup`: libtorch in `.venv`, reached through `.libtorch`; system packages where a crate needs them.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+/// The libtorch that tch is made for, and the package of the same version that carries it.
+const TORCH_VERSION: &str = "2.11.0";
+const LINK: &str = ".libtorch";
+
+/// Options of `setup`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Arguments {
+    /// Also the system packages of the opencv crate
+    #[arg(long)]
+    opencv: bool,
+}
+
+/// Makes sure of libtorch, a C++ compiler and, when asked or needed, OpenCV.
+pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
+    compiler()?;
+    match std::env::var_os("LIBTORCH").map(PathBuf::from).filter(|given| !is_own(root, given)) {
+        Some(given) => link(root, &checked(&given)?)?,
+        None => link(root, &own_libtorch(root, &python())?)?,
+    }
+    if arguments.opencv || depends_on_opencv(root)? {
+        opencv()?;
+    }
+    Ok(())
+}
+
+/// `.cargo/config.toml` exports LIBTORCH as the link itself: that is not a user's own.
+fn is_own(root: &Path, given: &Path) -> bool {
+    given == root.join(LINK) || given == Path::new(LINK)
+}
+
+fn compiler() -> Result<()> {
+    let name = std::env::var_os("CXX").unwrap_or_else(|| OsString::from("c++"));
+    let found = Command::new(&name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !found.is_ok_and(|status| status.success()) {
+        bail!("no C++ compiler `{}`; torch-sys needs one: install g++ or clang, or set CXX", name.display());
+    }
+    Ok(())
+}
+
+fn python() -> OsString {
+    std::env::var_os("PYTHON").unwrap_or_else(|| OsString::from("python3"))
+}
+
+/// The torch package of the workspace's own environment, installed if need be.
+fn own_libtorch(root: &Path, python: &OsString) -> Result<PathBuf> {
+    let venv = root.join(".venv");
+    if let Some(package) = package(&venv).filter(|package| version(package).as_deref() == Some(TORCH_VERSION)) {
+        return Ok(package);
+    }
+    if !venv.join("bin/pip").exists() {
+        eprintln!("making .venv with {}", python.display());
+        // An environment without pip is one whose making was interrupted: `--clear` starts it afresh.
+        let status = Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv).status();
+        let status = status.with_context(|| {
+            format!("no Python `{}`: install Python 3.10 or later, or set PYTHON, or set LIBTORCH to a libtorch {TORCH_VERSION}", python.display())
+        })?;
+        if !status.success() {
+            bail!("`{} -m venv` failed: install its venv module (Debian: python3-venv) and run again", python.display());
+        }
+    }
+    eprintln!("installing torch {TORCH_VERSION} into .venv (about 5 GB; interrupted downloads start where pip's cache ends)");
+    let requirement = format!("torch=={TORCH_VERSION}");
+    let output = Command::new(venv.join("bin/pip"))
+        .args(["install", "--disable-pip-version-check", &requirement])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::inherit())
+        .output()
+        .context("running pip of .venv: remove .venv and run again")?;
+    if !output.status.success() {
+        bail!("{}", explained(&String::from_utf8_lossy(&output.stderr)));
+    }
+    package(&venv).context("pip installed torch, but it is not in .venv; remove .venv and run again")
+}
+
+/// pip's last words, and what to do about them.
+fn explained(errors: &str) -> String {
+    let last = errors.lines().rev().find(|line| line.contains("ERROR")).or_else(|| errors.lines().last()).unwrap_or("");
+    let cause = match errors {
+        text if text.contains("No space left") => "the disk is full: torch needs about 10 GB while it installs",
+        text if text.contains("Network is unreachable") || text.contains("NewConnectionError") || text.contains("Max retries") => {
+            "no network: connect and run again, or set LIBTORCH to a libtorch of this version"
+        }
+        text if text.contains("No matching distribution") => {
+            "no package for this Python or system, or no network: use Python 3.10 to 3.14 on Linux or macOS, or set LIBTORCH"
+        }
+        _ => "run again, or set LIBTORCH to a libtorch of this version",
+    };
+    format!("torch {TORCH_VERSION} could not be installed: {last}: {cause}")
+}
+
+/// `lib/python3.*/site-packages/torch` with its libraries.
+fn package(venv: &Path) -> Option<PathBuf> {
+    let libraries = fs::read_dir(venv.join("lib")).ok()?.flatten();
+    let packages = libraries.map(|entry| entry.path().join("site-packages/torch"));
+    packages.into_iter().find(|package| package.join("lib/libtorch_cpu.so").exists() || package.join("lib/libtorch_cpu.dylib").exists())
+}
+
+/// Version without build suffix, from `version.py` of a package or `build-version` of an archive.
+fn version(libtorch: &Path) -> Option<String> {
+    let text = fs::read_to_string(libtorch.join("build-version"))
+        .or_else(|_| fs::read_to_string(libtorch.join("version.py")))
+        .ok()?;
+    let line = text.lines().find(|line| line.starts_with("__version__")).unwrap_or(&text);
+    let number = line.split(['\'', '"']).find(|part| part.starts_with(|c: char| c.is_ascii_digit()))?;
+    Some(number.split('+').next().unwrap_or(number).trim().to_owned())
+}
+
+/// A user's own libtorch, when it is of the right version.
+fn checked(given: &Path) -> Result<PathBuf> {
+    match version(given) {
+        Some(found) if found == TORCH_VERSION => Ok(given.to_owned()),
+        Some(found) => bail!("LIBTORCH={} is version {found}, expected {TORCH_VERSION}; unset it to use .venv", given.display()),
+        None => bail!("LIBTORCH={} is no libtorch (no build-version, no version.py); unset it to use .venv", given.display()),
+    }
+}
+
+/// Points `.libtorch` at `target`, relative inside the workspace.
+fn link(root: &Path, target: &Path) -> Result<()> {
+    let link = root.join(LINK);
+    let target = target.strip_prefix(root).unwrap_or(target);
+    if fs::read_link(&link).is_ok_and(|old| old == target) {
+        return Ok(());
+    }
+    if link.symlink_metadata().is_ok() {
+        fs::remove_file(&link).with_context(|| format!("replacing {}", link.display()))?;
+    }
+    std::os::unix::fs::symlink(target, &link).with_context(|| format!("linking {}", link.display()))
+}
+
+fn depends_on_opencv(root: &Path) -> Result<bool> {
+    let members = crate::reproduce::members(root)?;
+    let manifests = members.iter().map(|member| fs::read_to_string(root.join(member).join("Cargo.toml")));
+    Ok(manifests.flatten().any(|text| text.lines().any(|line| line.starts_with("opencv"))))
+}
+
+/// Installs OpenCV, libclang and pkg-config when root, else says which command does.
+fn opencv() -> Result<()> {
+    let there = Command::new("pkg-config").args(["--exists", "opencv4"]).status().is_ok_and(|status| status.success());
+    if there {
+        return Ok(());
+    }
+    let managers = [
+        ("apt-get", "apt-get install -y libopencv-dev libopencv-contrib-dev libclang-dev clang pkg-config"),
+        ("dnf", "dnf install -y opencv-devel opencv-contrib clang-devel pkgconf"),
+        ("pacman", "pacman -S --noconfirm opencv clang pkgconf"),
+        ("apk", "apk add opencv-dev clang-dev pkgconf"),
+        ("brew", "brew install opencv llvm pkg-config"),
+    ];
+    let exists = |name: &str| Command::new(name).arg("--version").output().is_ok();
+    let Some((name, command)) = managers.into_iter().find(|(name, _)| exists(name)) else {
+        bail!("OpenCV with contrib headers, libclang and pkg-config are needed, and no known package manager is here");
+    };
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    if !root && name != "brew" {
+        bail!("OpenCV is needed: run `sudo {command}`");
+    }
+    eprintln!("{command}");
+    let script = if name == "apt-get" { format!("apt-get update && {command}") } else { command.to_owned() };
+    let status = Command::new("sh").args(["-c", &script]).status().context("starting the package manager")?;
+    if !status.success() {
+        bail!("`{command}` failed; see above");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(path: &Path, body: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        fs::write(path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// A Python whose `-m venv --clear DIR` makes a pip that runs `pip`.
+    fn fake_python(folder: &Path, pip: &str) -> OsString {
+        let path = folder.join("python");
+        let body = format!("mkdir -p \"$4/bin\"; cat > \"$4/bin/pip\" <<'P'\n#!/bin/sh\n{pip}\nP\nchmod +x \"$4/bin/pip\"");
+        script(&path, &body);
+        path.into_os_string()
+    }
+
+    const PIP: &str = "d=\"$(dirname \"$0\")/../lib/python3.11/site-packages/torch\"; mkdir -p \"$d/lib\"; \
+                       touch \"$d/lib/libtorch_cpu.so\"; echo \"__version__ = '2.11.0+cu130'\" > \"$d/version.py\"";
+
+    #[test]
+    fn a_bare_workspace_gets_libtorch_and_a_second_call_does_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let python = fake_python(folder.path(), PIP);
+        let package = own_libtorch(folder.path(), &python).unwrap();
+        link(folder.path(), &package).unwrap();
+        assert!(folder.path().join(LINK).join("lib/libtorch_cpu.so").exists());
+        let absent = OsString::from("no-such-python");
+        assert_eq!(own_libtorch(folder.path(), &absent).unwrap(), package);
+    }
+
+    #[test]
+    fn a_half_made_environment_is_mended() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join(".venv/bin")).unwrap();
+        own_libtorch(folder.path(), &fake_python(folder.path(), PIP)).unwrap();
+        let torch = folder.path().join(".venv/lib/python3.11/site-packages/torch");
+        fs::remove_file(torch.join("version.py")).unwrap();
+        own_libtorch(folder.path(), &OsString::from("no-such-python")).unwrap();
+        assert!(torch.join("version.py").exists());
+    }
+
+    #[test]
+    fn no_python_no_network_and_a_full_disk_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = own_libtorch(folder.path(), &OsString::from("no-such-python")).unwrap_err();
+        assert!(format!("{error:#}").starts_with("no Python `no-such-python`: install Python 3.10"), "{error:#}");
+        let cases = [
+            ("ERROR: Could not find a version: Max retries exceeded", "no network"),
+            ("ERROR: Could not install: [Errno 28] No space left on device", "the disk is full"),
+        ];
+        for (words, cause) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            let python = fake_python(folder.path(), &format!("echo '{words}' >&2; exit 1"));
+            let error = own_libtorch(folder.path(), &python).unwrap_err().to_string();
+            assert!(error.contains(words) && error.contains(cause), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_libtorch_of_another_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("build-version"), "\"2.9.0\"\n").unwrap();
+        let error = checked(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("is version 2.9.0, expected 2.11.0"), "{error}");
+    }
+}
