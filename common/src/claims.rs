@@ -136,10 +136,16 @@ pub fn parse(text: &str) -> Result<Declared, String> {
         }
         if claim.needs == 0 || claim.needs > claim.part.len() {
             let (needs, parts) = (claim.needs, claim.part.len());
-            return Err(format!("claim `{}` needs {needs} of {parts} parts; expected 1 to {parts}", claim.id));
+            return Err(format!(
+                "claim `{}` needs {needs} of {parts} parts; expected 1 to {parts}",
+                claim.id
+            ));
         }
         if (claim.test == TestKind::NonInferiority) != claim.margin.is_some() {
-            return Err(format!("claim `{}`: `margin` goes with the test `non-inferiority`, and only there", claim.id));
+            return Err(format!(
+                "claim `{}`: `margin` goes with the test `non-inferiority`, and only there",
+                claim.id
+            ));
         }
     }
     Ok(declared)
@@ -227,8 +233,10 @@ pub fn judge(
     gives_verdicts: bool,
     runs: impl Fn(&Part) -> Option<(Vec<f64>, Vec<f64>)>,
 ) -> JudgedClaim {
-    let mut parts: Vec<JudgedPart> = claim.part.iter().map(|part| measured(claim, part, runs(part))).collect();
-    let tested: Vec<f64> = parts.iter().filter_map(|part| part.difference.map(|difference| difference.p)).collect();
+    let mut parts: Vec<JudgedPart> =
+        claim.part.iter().map(|part| measured(claim, part, runs(part))).collect();
+    let tested: Vec<f64> =
+        parts.iter().filter_map(|part| part.difference.map(|difference| difference.p)).collect();
     let mut adjusted = stats::holm(&tested).into_iter();
     for part in &mut parts {
         if part.difference.is_some() {
@@ -239,7 +247,8 @@ pub fn judge(
         }
     }
     let (verdict_direction, why) = combine(claim.needs, gives_verdicts, &parts);
-    let verdict_value = "not comparable: scaled-down setting, and the published numbers were not available".to_owned();
+    let verdict_value =
+        "not comparable: scaled-down setting, and the published numbers were not available".to_owned();
     JudgedClaim { claim: claim.clone(), parts, verdict_direction, verdict_value, why }
 }
 
@@ -291,7 +300,8 @@ fn decide(claim: &Claim, part: &JudgedPart) -> (Verdict, String) {
 
 fn combine(needs: usize, gives_verdicts: bool, parts: &[JudgedPart]) -> (Verdict, String) {
     let count = |verdict| parts.iter().filter(|part| part.verdict == verdict).count();
-    let (reproduced, opposite, none) = (count(Verdict::Reproduced), count(Verdict::Opposite), count(Verdict::NoEffect));
+    let (reproduced, opposite, none) =
+        (count(Verdict::Reproduced), count(Verdict::Opposite), count(Verdict::NoEffect));
     let missing = count(Verdict::NotEvaluated);
     if !gives_verdicts {
         return (Verdict::NotEvaluated, "this preset is indicative only".to_owned());
@@ -379,7 +389,13 @@ mod tests {
     #[test]
     fn contradictory_declarations_are_refused() {
         let claim = claim(None, 1, 1);
-        let paper = Paper { title: "t".into(), authors: "a".into(), venue: "v".into(), url: "u".into(), sections_used: vec![] };
+        let paper = Paper {
+            title: "t".into(),
+            authors: "a".into(),
+            venue: "v".into(),
+            url: "u".into(),
+            sections_used: vec![],
+        };
         let text = |claims: Vec<Claim>| toml::to_string(&Declared { paper: paper.clone(), claims }).unwrap();
         assert!(parse(&text(vec![claim.clone()])).is_ok());
         let twice = parse(&text(vec![claim.clone(), claim.clone()])).unwrap_err();

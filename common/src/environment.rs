@@ -24,7 +24,10 @@ pub fn capture(workspace: &Path) -> BTreeMap<String, String> {
     put("commit", commit(workspace));
     put("Cargo.lock sha256", files::sha256_of(&workspace.join("Cargo.lock")).ok());
     put("rustc", output(Command::new("rustc").arg("--version")));
-    put("operating system", fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|text| format!("Linux {}", text.trim())));
+    put(
+        "operating system",
+        fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|text| format!("Linux {}", text.trim())),
+    );
     put("processor", field("/proc/cpuinfo", "model name"));
     put("cores", std::thread::available_parallelism().ok().map(|n| n.to_string()));
     put("memory", field("/proc/meminfo", "MemTotal"));

@@ -46,6 +46,9 @@ pub fn reverse_gradient(input: &Tensor, strength: f64) -> Tensor {
 /// A scalar whose value is `value` and whose gradient towards each tensor is the one given: the way to put an
 /// analytic gradient into libtorch's graph as a single node. Values and gradients must be finite.
 ///
+/// # Panics
+/// Without any tensor.
+///
 /// ```
 /// use common::tensor::with_gradient;
 /// use tch::Tensor;
@@ -56,11 +59,10 @@ pub fn reverse_gradient(input: &Tensor, strength: f64) -> Tensor {
 /// assert_eq!(Vec::<f64>::try_from(x.grad()).unwrap(), [0.5, -1.0]);
 /// ```
 pub fn with_gradient(value: f64, gradients: &[(&Tensor, &Tensor)]) -> Tensor {
-    let mut node =
-        gradients[0].0.new_full([] as [i64; 0], value, (gradients[0].0.kind(), gradients[0].0.device()));
-    for (tensor, gradient) in gradients {
+    let (first, _) = gradients[0];
+    let start = first.new_full([] as [i64; 0], value, (first.kind(), first.device()));
+    gradients.iter().fold(start, |node, (tensor, gradient)| {
         let linear = (*tensor * gradient.detach()).sum(tensor.kind());
-        node = node + (&linear - linear.detach());
-    }
-    node
+        node + (&linear - linear.detach())
+    })
 }

@@ -1,5 +1,6 @@
 //! Layers and optimiser against PyTorch.
 #![cfg(feature = "tensor")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use common::nn::char_cnn::CharCnn;
 use common::nn::checkpoint::named;
@@ -37,14 +38,20 @@ fn the_lstm_equals_packed_pytorch_forward_and_backward() {
     fill(&mut store, &golden["parameters"]);
     let input = golden_tensor(&golden["input"]).set_requires_grad(true);
     let output = lstm.forward(&input, &[5, 3, 1], true);
-    let keep = Tensor::from_slice(&[5_i64, 3, 1]).view([3, 1, 1]).gt_tensor(&Tensor::arange(5, (Kind::Int64, Device::Cpu)).view([1, 5, 1]));
+    let keep = Tensor::from_slice(&[5_i64, 3, 1])
+        .view([3, 1, 1])
+        .gt_tensor(&Tensor::arange(5, (Kind::Int64, Device::Cpu)).view([1, 5, 1]));
     let output = output * keep;
     assert!(max_difference(&output, &golden_tensor(&golden["output"])) < SAME);
-    let weights = Tensor::linspace(-1.0, 1.0, output.numel() as i64, (Kind::Double, Device::Cpu)).view_as(&output);
+    let weights =
+        Tensor::linspace(-1.0, 1.0, output.numel() as i64, (Kind::Double, Device::Cpu)).view_as(&output);
     (output * weights).sum(Kind::Double).backward();
     assert!(max_difference(&input.grad(), &golden_tensor(&golden["input_gradient"])) < SAME);
     for (name, variable) in named(&store) {
-        assert!(max_difference(&variable.grad(), &golden_tensor(&golden["gradients"][&name])) < SAME, "{name}");
+        assert!(
+            max_difference(&variable.grad(), &golden_tensor(&golden["gradients"][&name])) < SAME,
+            "{name}"
+        );
     }
 }
 
@@ -54,7 +61,8 @@ fn padding_changes_no_state_of_the_lstm() {
     let store = VarStore::new(Device::Cpu);
     let lstm = Lstm::new(&store.root(), 3, 4, 1, 0.0);
     let input = Tensor::randn([1, 4, 3], (Kind::Float, Device::Cpu));
-    let padded = Tensor::cat(&[input.shallow_clone(), Tensor::randn([1, 3, 3], (Kind::Float, Device::Cpu))], 1);
+    let padded =
+        Tensor::cat(&[input.shallow_clone(), Tensor::randn([1, 3, 3], (Kind::Float, Device::Cpu))], 1);
     let alone = lstm.forward(&input, &[4], false);
     let beside = lstm.forward(&padded, &[4], false).narrow(1, 0, 4);
     assert!(max_difference(&alone, &beside) < 1e-6);

@@ -88,7 +88,7 @@ impl CorpusName {
         match self {
             Self::Wac => {
                 let options = KnpOptions { tags: Tags::Morphemes, optional: false };
-                let read = |index: usize| knp::read(&path(index), &options);
+                let read = |index: usize| knp::read(&path(index), &options).map(|corpus| corpus.sentences);
                 Ok(Splits { train: read(0)?, dev: read(1)?, test: read(2)? })
             }
             Self::Stockmark => Ok(split_by_page(stockmark::read(&path(0))?)),
@@ -173,7 +173,7 @@ pub fn read_files(paths: &[PathBuf], options: &ConllOptions) -> Result<Vec<Sente
     for path in paths {
         sentences.extend(match Format::of(path) {
             Format::Conll => conll::read(path, options)?.sentences,
-            Format::Knp => knp::read(path, &KnpOptions { tags: Tags::Morphemes, optional: false })?,
+            Format::Knp => knp::read(path, &KnpOptions { tags: Tags::Morphemes, optional: false })?.sentences,
             Format::Stockmark => characters(stockmark::read(path)?),
             Format::Jsonl => characters(jsonl::read(path)?),
         });

@@ -1,4 +1,5 @@
 //! The `ner-mom` command.
+#![expect(clippy::print_stderr, reason = "the command talks to its user")]
 
 use std::process::ExitCode;
 

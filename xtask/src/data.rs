@@ -70,7 +70,11 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         Verb::List => list(&manifest, &data),
         Verb::Get { names, mirror } => names.iter().try_for_each(|name| {
             let set = manifest.set.iter().find(|set| set.name == *name);
-            get(set.with_context(|| format!("`{name}` is not in the manifest; see `cargo xtask data list`"))?, &data, mirror.as_deref())
+            get(
+                set.with_context(|| format!("`{name}` is not in the manifest; see `cargo xtask data list`"))?,
+                &data,
+                mirror.as_deref(),
+            )
         }),
         Verb::Verify => verify(&manifest, &data),
     }
@@ -80,8 +84,19 @@ fn list(manifest: &Manifest, data: &Path) -> Result<()> {
     for set in &manifest.set {
         let bytes: u64 = set.file.iter().map(|file| file.bytes).sum();
         let here = set.file.iter().filter(|file| data.join(&set.name).join(&file.path).exists()).count();
-        let state = if here == set.file.len() { "here".to_owned() } else { format!("{here} of {} files here", set.file.len()) };
-        println!("{:26}{:>7.1} MB  {:14}{}  ({}; {state})", set.name, bytes as f64 / 1e6, set.licence, set.title, set.used_by.join(", "));
+        let state = if here == set.file.len() {
+            "here".to_owned()
+        } else {
+            format!("{here} of {} files here", set.file.len())
+        };
+        println!(
+            "{:26}{:>7.1} MB  {:14}{}  ({}; {state})",
+            set.name,
+            bytes as f64 / 1e6,
+            set.licence,
+            set.title,
+            set.used_by.join(", ")
+        );
     }
     Ok(())
 }
@@ -92,7 +107,11 @@ fn verify(manifest: &Manifest, data: &Path) -> Result<()> {
         for file in &set.file {
             let path = data.join(&set.name).join(&file.path);
             if path.exists() && sha256(&path)? != file.sha256 {
-                wrong.push(format!("{}: not the published file; remove it and run `cargo xtask data get {}`", path.display(), set.name));
+                wrong.push(format!(
+                    "{}: not the published file; remove it and run `cargo xtask data get {}`",
+                    path.display(),
+                    set.name
+                ));
             }
         }
     }
@@ -105,7 +124,9 @@ fn verify(manifest: &Manifest, data: &Path) -> Result<()> {
 
 fn get(set: &Set, data: &Path, mirror: Option<&str>) -> Result<()> {
     eprintln!("{}: {}. Licence: {}", set.name, set.title, set.licence);
-    let source = mirror.map(|mirror| format!("{}/{}/", mirror.trim_end_matches('/'), set.name)).or_else(|| set.source.clone());
+    let source = mirror
+        .map(|mirror| format!("{}/{}/", mirror.trim_end_matches('/'), set.name))
+        .or_else(|| set.source.clone());
     let folder = data.join(&set.name);
     for file in &set.file {
         let target = folder.join(&file.path);
@@ -116,7 +137,8 @@ fn get(set: &Set, data: &Path, mirror: Option<&str>) -> Result<()> {
             bail!("{}: {}", set.name, set.note.as_deref().unwrap_or("no public address; use --mirror"));
         };
         let remote = if mirror.is_some() { &file.path } else { file.remote.as_ref().unwrap_or(&file.path) };
-        fs::create_dir_all(target.parent().unwrap_or(&folder)).with_context(|| format!("making {}", folder.display()))?;
+        fs::create_dir_all(target.parent().unwrap_or(&folder))
+            .with_context(|| format!("making {}", folder.display()))?;
         fetch(&format!("{source}{remote}"), &target, file)?;
     }
     println!("{}", folder.display());
@@ -134,20 +156,28 @@ fn fetch(source: &str, target: &Path, file: &Entry) -> Result<()> {
     bar.set_prefix(file.path.clone());
     match source.starts_with("http://") || source.starts_with("https://") {
         true => download(source, &part, &bar)?,
-        false => copy(&mut File::open(source).with_context(|| format!("opening {source}"))?, &part, false, &bar)?,
+        false => {
+            copy(&mut File::open(source).with_context(|| format!("opening {source}"))?, &part, false, &bar)?
+        }
     }
     bar.finish_and_clear();
     let found = sha256(&part)?;
     if found != file.sha256 {
         fs::remove_file(&part)?;
-        bail!("{source}: sha256 {found}, expected {}; the file was refused: the source has changed, or the copy is damaged", file.sha256);
+        bail!(
+            "{source}: sha256 {found}, expected {}; the file was refused: the source has changed, or the copy is damaged",
+            file.sha256
+        );
     }
     fs::rename(&part, target).with_context(|| format!("naming {}", target.display()))
 }
 
 fn download(address: &str, part: &Path, bar: &ProgressBar) -> Result<()> {
     let agent = ureq::Agent::new_with_config(
-        ureq::Agent::config_builder().timeout_connect(Some(Duration::from_secs(30))).http_status_as_error(false).build(),
+        ureq::Agent::config_builder()
+            .timeout_connect(Some(Duration::from_secs(30)))
+            .http_status_as_error(false)
+            .build(),
     );
     let mut broken = None;
     for _ in 0..TRIES {
@@ -156,7 +186,10 @@ fn download(address: &str, part: &Path, bar: &ProgressBar) -> Result<()> {
         let mut response = match request.call() {
             Ok(response) => response,
             Err(error) => {
-                broken = Some(anyhow::Error::new(error).context(format!("{address}: no answer; check the network or use --mirror")));
+                broken = Some(
+                    anyhow::Error::new(error)
+                        .context(format!("{address}: no answer; check the network or use --mirror")),
+                );
                 continue;
             }
         };
@@ -169,7 +202,13 @@ fn download(address: &str, part: &Path, bar: &ProgressBar) -> Result<()> {
         bar.set_position(if appended { have } else { 0 });
         match copy(&mut response.body_mut().as_reader(), part, appended, bar) {
             Ok(()) => return Ok(()),
-            Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::StorageFull) => return Err(error),
+            Err(error)
+                if error
+                    .downcast_ref::<io::Error>()
+                    .is_some_and(|e| e.kind() == io::ErrorKind::StorageFull) =>
+            {
+                return Err(error);
+            }
             Err(error) => broken = Some(error.context(format!("{address}: broke off; run again to resume"))),
         }
     }
@@ -184,7 +223,8 @@ fn copy(from: &mut impl Read, part: &Path, append: bool, bar: &ProgressBar) -> R
         if n == 0 {
             return Ok(to.sync_all()?);
         }
-        to.write_all(&buffer[..n]).with_context(|| format!("writing {}: is the disk full?", part.display()))?;
+        to.write_all(&buffer[..n])
+            .with_context(|| format!("writing {}: is the disk full?", part.display()))?;
         bar.inc(n as u64);
     }
 }
@@ -206,7 +246,8 @@ mod tests {
     const BODY: &[u8] = b"0123456789abcdefghij";
 
     fn set(source: Option<String>, sha256: &str) -> Set {
-        let file = Entry { path: "a.txt".into(), remote: None, bytes: BODY.len() as u64, sha256: sha256.into() };
+        let file =
+            Entry { path: "a.txt".into(), remote: None, bytes: BODY.len() as u64, sha256: sha256.into() };
         Set {
             name: "toy".into(),
             title: "Toy".into(),
@@ -245,7 +286,10 @@ mod tests {
     }
 
     fn partial(from: usize) -> Vec<u8> {
-        let head = format!("HTTP/1.1 206 Partial\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", BODY.len() - from);
+        let head = format!(
+            "HTTP/1.1 206 Partial\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            BODY.len() - from
+        );
         [head.as_bytes(), &BODY[from..]].concat()
     }
 
@@ -291,7 +335,8 @@ mod tests {
     #[test]
     fn a_missing_file_says_the_status() {
         let folder = tempfile::tempdir().unwrap();
-        let error = get(&set(Some(server(vec![missing])), &hash()), folder.path(), None).unwrap_err().to_string();
+        let error =
+            get(&set(Some(server(vec![missing])), &hash()), folder.path(), None).unwrap_err().to_string();
         assert!(error.contains("HTTP status 404"), "{error}");
     }
 

@@ -1,4 +1,5 @@
 //! Set-up, data, checks and chores of the workspace. Drives cargo and the crates' programs as processes only.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command talks to its user")]
 
 mod checks;
 mod data;

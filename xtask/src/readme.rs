@@ -24,7 +24,10 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
         let report = fs::read_to_string(root.join("reports").join(&member).join("report.json")).ok();
         let report: Option<Value> = report.map(|text| serde_json::from_str(&text)).transpose()?;
         let (title, counts, table) = claims(&declared, report.as_ref());
-        let _ = writeln!(overview, "| {title} | [`{member}`]({member}/README.md) | `cargo xtask reproduce {member}` | {counts} |");
+        let _ = writeln!(
+            overview,
+            "| {title} | [`{member}`]({member}/README.md) | `cargo xtask reproduce {member}` | {counts} |"
+        );
         replace(&root.join(&member).join("README.md"), &table, check, &mut stale)?;
     }
     replace(&root.join("README.md"), &overview, check, &mut stale)?;
@@ -36,14 +39,20 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
 
 /// Title of the paper, counts of verdicts, table of claims.
 fn claims(declared: &toml::Table, report: Option<&Value>) -> (String, String, String) {
-    let text = |value: &toml::Value, key: &str| value.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+    let text = |value: &toml::Value, key: &str| {
+        value.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned()
+    };
     let title = declared.get("paper").map_or(String::new(), |paper| text(paper, "title"));
     let mut table = String::from("| id | claim | verdict | parts |\n|---|---|---|---|\n");
     let mut counts: Vec<(String, usize)> = Vec::new();
     for claim in declared.get("claim").and_then(toml::Value::as_array).into_iter().flatten() {
         let id = text(claim, "id");
-        let judged = report.and_then(|report| report["claims"].as_array()?.iter().find(|c| c["claim"]["id"] == id.as_str()));
-        let verdict = judged.and_then(|judged| judged["verdict_direction"].as_str()).unwrap_or("not-evaluated").replace('-', " ");
+        let judged = report
+            .and_then(|report| report["claims"].as_array()?.iter().find(|c| c["claim"]["id"] == id.as_str()));
+        let verdict = judged
+            .and_then(|judged| judged["verdict_direction"].as_str())
+            .unwrap_or("not-evaluated")
+            .replace('-', " ");
         let why = judged.and_then(|judged| judged["why"].as_str()).unwrap_or("no report yet");
         let _ = writeln!(table, "| {id} | {} | {verdict} | {why} |", text(claim, "text"));
         match counts.iter_mut().find(|(known, _)| *known == verdict) {

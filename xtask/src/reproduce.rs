@@ -37,7 +37,8 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         bail!("`{unknown}` is no experiment; expected {}", known.join(", "));
     }
     let chosen = if arguments.crates.is_empty() { &known } else { &arguments.crates };
-    let preset = arguments.preset.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
+    let preset =
+        arguments.preset.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
     let mut failed = Vec::new();
     for name in chosen {
         let mut command = vec!["run", "--quiet", "--package", name, "--", "reproduce", "--preset", &preset];

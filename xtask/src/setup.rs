@@ -54,7 +54,8 @@ fn python() -> OsString {
 /// The torch package of the workspace's own environment, installed if need be.
 fn own_libtorch(root: &Path, python: &OsString) -> Result<PathBuf> {
     let venv = root.join(".venv");
-    if let Some(package) = package(&venv).filter(|package| version(package).as_deref() == Some(TORCH_VERSION)) {
+    if let Some(package) = package(&venv).filter(|package| version(package).as_deref() == Some(TORCH_VERSION))
+    {
         return Ok(package);
     }
     if !venv.join("bin/pip").exists() {
@@ -65,10 +66,15 @@ fn own_libtorch(root: &Path, python: &OsString) -> Result<PathBuf> {
             format!("no Python `{}`: install Python 3.10 or later, or set PYTHON, or set LIBTORCH to a libtorch {TORCH_VERSION}", python.display())
         })?;
         if !status.success() {
-            bail!("`{} -m venv` failed: install its venv module (Debian: python3-venv) and run again", python.display());
+            bail!(
+                "`{} -m venv` failed: install its venv module (Debian: python3-venv) and run again",
+                python.display()
+            );
         }
     }
-    eprintln!("installing torch {TORCH_VERSION} into .venv (about 5 GB; interrupted downloads start where pip's cache ends)");
+    eprintln!(
+        "installing torch {TORCH_VERSION} into .venv (about 5 GB; interrupted downloads start where pip's cache ends)"
+    );
     let requirement = format!("torch=={TORCH_VERSION}");
     let output = Command::new(venv.join("bin/pip"))
         .args(["install", "--disable-pip-version-check", &requirement])
@@ -84,10 +90,20 @@ fn own_libtorch(root: &Path, python: &OsString) -> Result<PathBuf> {
 
 /// pip's last words, and what to do about them.
 fn explained(errors: &str) -> String {
-    let last = errors.lines().rev().find(|line| line.contains("ERROR")).or_else(|| errors.lines().last()).unwrap_or("");
+    let last = errors
+        .lines()
+        .rev()
+        .find(|line| line.contains("ERROR"))
+        .or_else(|| errors.lines().last())
+        .unwrap_or("");
     let cause = match errors {
-        text if text.contains("No space left") => "the disk is full: torch needs about 10 GB while it installs",
-        text if text.contains("Network is unreachable") || text.contains("NewConnectionError") || text.contains("Max retries") => {
+        text if text.contains("No space left") => {
+            "the disk is full: torch needs about 10 GB while it installs"
+        }
+        text if text.contains("Network is unreachable")
+            || text.contains("NewConnectionError")
+            || text.contains("Max retries") =>
+        {
             "no network: connect and run again, or set LIBTORCH to a libtorch of this version"
         }
         text if text.contains("No matching distribution") => {
@@ -102,7 +118,9 @@ fn explained(errors: &str) -> String {
 fn package(venv: &Path) -> Option<PathBuf> {
     let libraries = fs::read_dir(venv.join("lib")).ok()?.flatten();
     let packages = libraries.map(|entry| entry.path().join("site-packages/torch"));
-    packages.into_iter().find(|package| package.join("lib/libtorch_cpu.so").exists() || package.join("lib/libtorch_cpu.dylib").exists())
+    packages.into_iter().find(|package| {
+        package.join("lib/libtorch_cpu.so").exists() || package.join("lib/libtorch_cpu.dylib").exists()
+    })
 }
 
 /// Version without build suffix, from `version.py` of a package or `build-version` of an archive.
@@ -119,8 +137,14 @@ fn version(libtorch: &Path) -> Option<String> {
 fn checked(given: &Path) -> Result<PathBuf> {
     match version(given) {
         Some(found) if found == TORCH_VERSION => Ok(given.to_owned()),
-        Some(found) => bail!("LIBTORCH={} is version {found}, expected {TORCH_VERSION}; unset it to use .venv", given.display()),
-        None => bail!("LIBTORCH={} is no libtorch (no build-version, no version.py); unset it to use .venv", given.display()),
+        Some(found) => bail!(
+            "LIBTORCH={} is version {found}, expected {TORCH_VERSION}; unset it to use .venv",
+            given.display()
+        ),
+        None => bail!(
+            "LIBTORCH={} is no libtorch (no build-version, no version.py); unset it to use .venv",
+            given.display()
+        ),
     }
 }
 
@@ -145,7 +169,10 @@ fn depends_on_opencv(root: &Path) -> Result<bool> {
 
 /// Installs OpenCV, libclang and pkg-config when root, else says which command does.
 fn opencv() -> Result<()> {
-    let there = Command::new("pkg-config").args(["--exists", "opencv4"]).status().is_ok_and(|status| status.success());
+    let there = Command::new("pkg-config")
+        .args(["--exists", "opencv4"])
+        .status()
+        .is_ok_and(|status| status.success());
     if there {
         return Ok(());
     }
@@ -158,7 +185,9 @@ fn opencv() -> Result<()> {
     ];
     let exists = |name: &str| Command::new(name).arg("--version").output().is_ok();
     let Some((name, command)) = managers.into_iter().find(|(name, _)| exists(name)) else {
-        bail!("OpenCV with contrib headers, libclang and pkg-config are needed, and no known package manager is here");
+        bail!(
+            "OpenCV with contrib headers, libclang and pkg-config are needed, and no known package manager is here"
+        );
     };
     let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     if !root && name != "brew" {
@@ -186,7 +215,9 @@ mod tests {
     /// A Python whose `-m venv --clear DIR` makes a pip that runs `pip`.
     fn fake_python(folder: &Path, pip: &str) -> OsString {
         let path = folder.join("python");
-        let body = format!("mkdir -p \"$4/bin\"; cat > \"$4/bin/pip\" <<'P'\n#!/bin/sh\n{pip}\nP\nchmod +x \"$4/bin/pip\"");
+        let body = format!(
+            "mkdir -p \"$4/bin\"; cat > \"$4/bin/pip\" <<'P'\n#!/bin/sh\n{pip}\nP\nchmod +x \"$4/bin/pip\""
+        );
         script(&path, &body);
         path.into_os_string()
     }
@@ -220,7 +251,10 @@ mod tests {
     fn no_python_no_network_and_a_full_disk_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         let error = own_libtorch(folder.path(), &OsString::from("no-such-python")).unwrap_err();
-        assert!(format!("{error:#}").starts_with("no Python `no-such-python`: install Python 3.10"), "{error:#}");
+        assert!(
+            format!("{error:#}").starts_with("no Python `no-such-python`: install Python 3.10"),
+            "{error:#}"
+        );
         let cases = [
             ("ERROR: Could not find a version: Max retries exceeded", "no network"),
             ("ERROR: Could not install: [Errno 28] No space left on device", "the disk is full"),

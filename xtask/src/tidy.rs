@@ -59,7 +59,8 @@ fn source(name: &str, text: &str, members: &[String], find: &mut impl FnMut(&str
         find("no `//!` line; every module says what it is for");
     }
     let code = text.split("#[cfg(test)]").next().unwrap_or(text);
-    let lines = code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count();
+    let lines =
+        code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count();
     if library && lines > MAX_LINES {
         find(&format!("{lines} lines of code, at most {MAX_LINES}"));
     }
@@ -68,8 +69,11 @@ fn source(name: &str, text: &str, members: &[String], find: &mut impl FnMut(&str
             find(&format!("a path of one machine: `{place}`"));
         }
     }
-    let tensor = |module: &&str| name.starts_with(&format!("common/src/{module}"));
-    if name.starts_with("common/src/") && !TENSOR.iter().any(|module| tensor(&module)) && code.contains("tch::") {
+    let tensor = |module: &str| name.starts_with(&format!("common/src/{module}"));
+    if name.starts_with("common/src/")
+        && !TENSOR.iter().any(|module| tensor(module))
+        && code.contains("tch::")
+    {
         find("the pure half of `common` knows nothing of tensors");
     }
     if name.starts_with("xtask/src/") && (code.contains("use tch") || code.contains("use common")) {
@@ -83,7 +87,9 @@ fn crate_rules(root: &Path, member: &str, members: &[String], findings: &mut Vec
     let experiment = |name: &str| root.join(name).join("claims.toml").exists();
     if let Some(dependencies) = manifest.get("dependencies").and_then(toml::Value::as_table) {
         for other in members.iter().filter(|other| experiment(other) && dependencies.contains_key(*other)) {
-            findings.push(format!("{member}/Cargo.toml: depends on the experiment `{other}`; move what both need to `common`"));
+            findings.push(format!(
+                "{member}/Cargo.toml: depends on the experiment `{other}`; move what both need to `common`"
+            ));
         }
     }
     if experiment(member) {

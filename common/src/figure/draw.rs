@@ -95,7 +95,11 @@ fn dots_panel<B: DrawingBackend>(area: &Area<B>, scale: u32, value: &str, panel:
         .map_err(text)?;
     let name = |row: &f64| {
         let near = (row.round() - row).abs() < 0.01;
-        panel.rows.get(row.round() as usize).filter(|_| near && *row > -0.4).map_or(String::new(), |(name, _)| name.clone())
+        panel
+            .rows
+            .get(row.round() as usize)
+            .filter(|_| near && *row > -0.4)
+            .map_or(String::new(), |(name, _)| name.clone())
     };
     chart
         .configure_mesh()
@@ -130,7 +134,8 @@ fn curves<B: DrawingBackend>(
     [x, y]: [&str; 2],
     groups: &[(String, Vec<Vec<[f64; 2]>>)],
 ) -> Drawn {
-    let points = || groups.iter().flat_map(|(_, runs)| runs.iter().flatten().copied()).collect::<Vec<[f64; 2]>>();
+    let points =
+        || groups.iter().flat_map(|(_, runs)| runs.iter().flatten().copied()).collect::<Vec<[f64; 2]>>();
     let mut chart = plane(area, scale, title, [x, y], &points())?;
     for (index, (name, runs)) in groups.iter().enumerate() {
         let ink = colour(index);
@@ -144,7 +149,8 @@ fn curves<B: DrawingBackend>(
             Some((runs[0][place][0], stats::median(&values)?))
         });
         let bold = LineSeries::new(middle.collect::<Vec<_>>(), ink.stroke_width(3 * scale));
-        let key = move |(x, y)| PathElement::new([(x, y), (x + 18 * scale as i32, y)], ink.stroke_width(3 * scale));
+        let key =
+            move |(x, y)| PathElement::new([(x, y), (x + 18 * scale as i32, y)], ink.stroke_width(3 * scale));
         chart.draw_series(bold).map_err(text)?.label(name).legend(key);
     }
     legend(&mut chart, scale)
@@ -170,15 +176,21 @@ fn scatter<B: DrawingBackend>(
         let sd = |values: &[f64]| stats::standard_deviation(values).unwrap_or_default();
         let mean = |values: &[f64]| stats::mean(values).unwrap_or_default();
         let slope = correlation * sd(&ys) / sd(&xs);
-        let ends = [xs.iter().copied().fold(f64::INFINITY, f64::min), xs.iter().copied().fold(f64::NEG_INFINITY, f64::max)];
+        let ends = [
+            xs.iter().copied().fold(f64::INFINITY, f64::min),
+            xs.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        ];
         let line = ends.map(|x| (x, mean(&ys) + slope * (x - mean(&xs))));
         chart.draw_series(LineSeries::new(line, BLACK.mix(0.6).stroke_width(2 * scale))).map_err(text)?;
     }
     legend(&mut chart, scale)
 }
 
-type Plane<'a, B> =
-    ChartContext<'a, B, Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>>;
+type Plane<'a, B> = ChartContext<
+    'a,
+    B,
+    Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
+>;
 
 fn plane<'a, B: DrawingBackend>(
     area: &'a Area<B>,
@@ -226,7 +238,11 @@ fn stacked<B: DrawingBackend>(
     parts: &[String],
     bars: &[(String, Vec<f64>)],
 ) -> Drawn {
-    let longest = bars.iter().map(|(_, lengths)| lengths.iter().sum::<f64>()).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+    let longest = bars
+        .iter()
+        .map(|(_, lengths)| lengths.iter().sum::<f64>())
+        .fold(0.0, f64::max)
+        .max(f64::MIN_POSITIVE);
     let names = bars.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) as u32;
     let mut chart = ChartBuilder::on(area)
         .caption(title, font(TITLE, scale))
@@ -263,8 +279,10 @@ fn stacked<B: DrawingBackend>(
     for (index, part) in parts.iter().enumerate() {
         let top = (44 + 22 * index as i32) * scale as i32;
         let size = 12 * scale as i32;
-        area.draw(&Rectangle::new([(right, top), (right + size, top + size)], colour(index).filled())).map_err(text)?;
-        area.draw(&Text::new(part.clone(), (right + size + 6 * scale as i32, top), font(TEXT, scale))).map_err(text)?;
+        area.draw(&Rectangle::new([(right, top), (right + size, top + size)], colour(index).filled()))
+            .map_err(text)?;
+        area.draw(&Text::new(part.clone(), (right + size + 6 * scale as i32, top), font(TEXT, scale)))
+            .map_err(text)?;
     }
     Ok(())
 }

@@ -119,7 +119,9 @@ pub fn save(figure: &Figure, folder: &Path, id: &str, caption: &str) -> Result<F
 fn scalable(svg: &str) -> String {
     let size = |name: &str| svg.split_once(&format!("{name}=\""))?.1.split('"').next();
     match (svg.contains("viewBox"), size("width"), size("height")) {
-        (false, Some(width), Some(height)) => svg.replacen("<svg ", &format!("<svg viewBox=\"0 0 {width} {height}\" "), 1),
+        (false, Some(width), Some(height)) => {
+            svg.replacen("<svg ", &format!("<svg viewBox=\"0 0 {width} {height}\" "), 1)
+        }
         _ => svg.to_owned(),
     }
 }
@@ -143,7 +145,9 @@ impl Figure {
             Self::Dots { panels, .. } => {
                 out.push_str("panel,row,run,value\n");
                 for (panel, row, run, value) in panels.iter().flat_map(|p| {
-                    p.rows.iter().flat_map(move |(row, values)| values.iter().enumerate().map(move |(i, v)| (p, row, i, v)))
+                    p.rows.iter().flat_map(move |(row, values)| {
+                        values.iter().enumerate().map(move |(i, v)| (p, row, i, v))
+                    })
                 }) {
                     let _ = writeln!(out, "{},{},{run},{value}", quote(&panel.title), quote(row));
                 }
@@ -191,10 +195,25 @@ mod tests {
                     Panel { title: text("none"), rows: vec![row(&[])] },
                 ],
             },
-            Figure::Curves { title: text("Curves"), x: text("step"), y: text("F1"), groups: vec![(text("CE"), vec![vec![[1.0, 0.0], [2.0, 0.5]]])] },
-            Figure::Scatter { title: text("Scatter"), x: text("ratio"), y: text("gain"), groups: vec![(text("wac"), vec![[0.5, 0.1], [0.7, 0.0]])] },
+            Figure::Curves {
+                title: text("Curves"),
+                x: text("step"),
+                y: text("F1"),
+                groups: vec![(text("CE"), vec![vec![[1.0, 0.0], [2.0, 0.5]]])],
+            },
+            Figure::Scatter {
+                title: text("Scatter"),
+                x: text("ratio"),
+                y: text("gain"),
+                groups: vec![(text("wac"), vec![[0.5, 0.1], [0.7, 0.0]])],
+            },
             Figure::Scatter { title: text("Empty"), x: text("x"), y: text("y"), groups: vec![] },
-            Figure::Bars { title: text("Bars"), value: text("share"), parts: vec![text("missed")], bars: vec![(text("CE"), vec![0.3])] },
+            Figure::Bars {
+                title: text("Bars"),
+                value: text("share"),
+                parts: vec![text("missed")],
+                bars: vec![(text("CE"), vec![0.3])],
+            },
         ]
     }
 
@@ -204,14 +223,23 @@ mod tests {
         for (index, figure) in figures().iter().enumerate() {
             let saved = save(figure, folder.path(), &format!("f{index}"), "caption").unwrap();
             let svg = std::fs::read_to_string(folder.path().join(saved.svg)).unwrap();
-            let (Figure::Dots { title, .. } | Figure::Curves { title, .. } | Figure::Scatter { title, .. } | Figure::Bars { title, .. }) = figure;
-            assert!(svg.contains(title.as_str()) && svg.contains("viewBox") && !svg.contains("NaN"), "{title}");
+            let (Figure::Dots { title, .. }
+            | Figure::Curves { title, .. }
+            | Figure::Scatter { title, .. }
+            | Figure::Bars { title, .. }) = figure;
+            assert!(
+                svg.contains(title.as_str()) && svg.contains("viewBox") && !svg.contains("NaN"),
+                "{title}"
+            );
             assert!(std::fs::metadata(folder.path().join(saved.png)).unwrap().len() > 1000);
         }
     }
 
     #[test]
     fn the_numbers_stand_beside_the_figure() {
-        assert_eq!(figures()[2].csv(), "group,run,x,y\n".replace("run,", "") + "\"wac\",0.5,0.1\n\"wac\",0.7,0\n");
+        assert_eq!(
+            figures()[2].csv(),
+            "group,run,x,y\n".replace("run,", "") + "\"wac\",0.5,0.1\n\"wac\",0.7,0\n"
+        );
     }
 }

@@ -22,23 +22,32 @@ pub struct KnpOptions {
     pub optional: bool,
 }
 
-/// Sentences of a KNP file, plain or gzip, one per `EOS`.
+/// A file's sentences and what was noticed while reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Corpus {
+    /// Sentences in order, one per `EOS`.
+    pub sentences: Vec<Sentence>,
+    /// Phrase entities whose string is not in their sentence (the annotation has them, rarely); left out.
+    pub unplaced: usize,
+}
+
+/// Sentences of a KNP file, plain or gzip.
 ///
 /// # Errors
-/// [`ParseError`] with the line: a morpheme without fields, an entity whose string is not at its place.
-pub fn read(path: &Path, options: &KnpOptions) -> Result<Vec<Sentence>, ParseError> {
+/// [`ParseError`] with the line: a morpheme without fields, a file without `EOS`.
+pub fn read(path: &Path, options: &KnpOptions) -> Result<Corpus, ParseError> {
     let mut lines = open(path)?;
-    let mut sentences = Vec::new();
+    let (mut sentences, mut unplaced) = (Vec::new(), 0);
     let mut unit = Unit::default();
     while let Some((number, line)) = lines.next_line()? {
         if let Some(header) = line.strip_prefix("# S-ID:") {
             unit.id = header.split(' ').next().map(str::to_owned);
         } else if line == "EOS" {
-            sentences.push(std::mem::take(&mut unit).finish(path, options)?);
+            sentences.push(std::mem::take(&mut unit).finish(options, &mut unplaced));
         } else if is_structure(line) {
             if line.starts_with('+') {
                 unit.phrase_start = unit.words.len();
-                unit.phrase_entities(number, line);
+                unit.phrase_entities(line);
             }
         } else {
             unit.morpheme(path, number, line)?;
@@ -47,7 +56,7 @@ pub fn read(path: &Path, options: &KnpOptions) -> Result<Vec<Sentence>, ParseErr
     if sentences.is_empty() {
         return Err(ParseError::new(path, 1, "no `EOS` line; expected KNP text", "is this another format?"));
     }
-    Ok(sentences)
+    Ok(Corpus { sentences, unplaced })
 }
 
 /// Bunsetsu (`*`) and basic-phrase (`+`) lines; a surface may be `*` or `+` too.
@@ -63,8 +72,8 @@ struct Unit {
     id: Option<String>,
     words: Vec<String>,
     phrase_start: usize,
-    /// Line, first morpheme of the phrase, type, string.
-    phrases: Vec<(usize, usize, String, String)>,
+    /// First morpheme of the phrase, type, string.
+    phrases: Vec<(usize, String, String)>,
     morphemes: Vec<Span>,
 }
 
@@ -100,7 +109,7 @@ impl Unit {
     }
 
     /// `<NE:TYPE:string>` of newer releases, `<NE type="TYPE" target="string" …>` of old ones.
-    fn phrase_entities(&mut self, number: usize, line: &str) {
+    fn phrase_entities(&mut self, line: &str) {
         let new = line.split("<NE:").skip(1).filter_map(|rest| {
             let (label, string) = rest.split_once(':')?;
             Some((label, string.split_once('>')?.0))
@@ -110,44 +119,44 @@ impl Unit {
             .skip(1)
             .filter_map(|rest| Some((attribute(rest, "type")?, attribute(rest, "target")?)));
         for (label, string) in new.chain(old) {
-            self.phrases.push((number, self.phrase_start, label.to_owned(), string.to_owned()));
+            self.phrases.push((self.phrase_start, label.to_owned(), string.to_owned()));
         }
     }
 
-    fn finish(mut self, path: &Path, options: &KnpOptions) -> Result<Sentence, ParseError> {
+    fn finish(mut self, options: &KnpOptions, unplaced: &mut usize) -> Sentence {
         let mut spans = match options.tags {
             Tags::Morphemes => std::mem::take(&mut self.morphemes),
-            Tags::Phrases => self.aligned(path)?,
+            Tags::Phrases => self.phrases.iter().filter_map(|phrase| self.place(phrase)).collect(),
         };
+        if options.tags == Tags::Phrases {
+            *unplaced += self.phrases.len() - spans.len();
+        }
         spans.retain(|span| options.optional || span.label != "OPTIONAL");
         spans.sort();
         spans.dedup_by(|next, kept| next.start < kept.end);
-        Ok(Sentence { words: self.words, spans, id: self.id, source: None })
+        Sentence { words: self.words, spans, id: self.id, source: None }
     }
 
-    /// Finds each phrase entity's morphemes: for the ends after the phrase's first morpheme, nearest first, walk
-    /// back until the surfaces are as long as the string, and accept the first that are equal to it.
-    fn aligned(&self, path: &Path) -> Result<Vec<Span>, ParseError> {
-        let find = |first: usize, string: &str| {
-            (first + 1..=self.words.len()).find_map(|end| {
-                let mut length = 0;
-                let start = (0..end).rev().find(|&start| {
-                    length += self.words[start].len();
-                    length >= string.len()
-                })?;
-                (self.words[start..end].concat() == string).then_some((start, end))
-            })
+    /// Morphemes of a phrase entity. For the ends after the phrase's first morpheme, nearest first, walk back until
+    /// the surfaces are as long as the string, and take the first that are equal to it; where none is, the entity
+    /// ends inside a morpheme: take the fewest morphemes that hold it.
+    fn place(&self, (first, label, string): &(usize, String, String)) -> Option<Span> {
+        let ends = || first + 1..=self.words.len();
+        let exact = |end: usize| {
+            let mut length = 0;
+            let start = (0..end).rev().find(|&start| {
+                length += self.words[start].len();
+                length >= string.len()
+            })?;
+            (self.words[start..end].concat() == *string).then_some((start, end))
         };
-        let span =
-            |(number, first, label, string): &(usize, usize, String, String)| match find(*first, string) {
-                Some((start, end)) => Ok(Span { start, end, label: label.clone() }),
-                None => {
-                    let problem =
-                        format!("the entity `{string}` is not in the morphemes of this sentence");
-                    Err(ParseError::new(path, *number, problem, "read the morpheme tags instead?"))
-                }
-            };
-        self.phrases.iter().map(span).collect()
+        let around = |end: usize| {
+            let start =
+                (0..end).rev().find(|&start| self.words[start..end].concat().contains(string.as_str()))?;
+            Some((start, end))
+        };
+        let (start, end) = ends().find_map(exact).or_else(|| ends().find_map(around))?;
+        Some(Span { start, end, label: label.clone() })
     }
 }
 

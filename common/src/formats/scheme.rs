@@ -79,17 +79,16 @@ impl Scheme {
     /// assert_eq!(Scheme::Iobes.encode(&spans, 4), ["B-PER", "E-PER", "S-PER", "O"]);
     /// ```
     ///
-    /// # Panics
-    /// For a span that ends after `n_words`.
+    /// A span that ends after `n_words` is cut there.
     pub fn encode(self, spans: &[Span], n_words: usize) -> Vec<String> {
         let mut tags = vec!["O".to_owned(); n_words];
         for (index, span) in spans.iter().enumerate() {
             let touches = |a: &Span, b: &Span| a.end == b.start && a.label == b.label;
             let after = index > 0 && touches(&spans[index - 1], span);
             let before = spans.get(index + 1).is_some_and(|next| touches(span, next));
-            for place in span.start..span.end {
+            for (place, tag) in tags.iter_mut().enumerate().take(span.end).skip(span.start) {
                 let prefix = self.prefix(place == span.start, place + 1 == span.end, after, before);
-                tags[place] = format!("{prefix}-{}", span.label);
+                *tag = format!("{prefix}-{}", span.label);
             }
         }
         tags

@@ -110,7 +110,7 @@ mod tests {
 
     fn store(sizes: &[i64]) -> VarStore {
         let store = VarStore::new(Device::Cpu);
-        store.root().var("weight", sizes, Init::Const(1.0));
+        let _weight = store.root().var("weight", sizes, Init::Const(1.0));
         store
     }
 

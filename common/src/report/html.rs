@@ -23,7 +23,10 @@ figcaption{font-size:.9rem}pre{background:var(--soft);padding:.8rem;overflow-x:a
 ///
 /// # Errors
 /// A figure that cannot be read.
-pub fn html(report: &Report, svg: impl Fn(&FigureFile) -> Result<String, FileError>) -> Result<String, FileError> {
+pub fn html(
+    report: &Report,
+    svg: impl Fn(&FigureFile) -> Result<String, FileError>,
+) -> Result<String, FileError> {
     let mut page = Page::default();
     let verdicts = format!("{} · preset {}", report.verdict_counts(), report.preset);
     let _ = write!(
@@ -95,7 +98,8 @@ struct Page {
 
 impl Page {
     fn heading(&mut self, title: &str) {
-        let id: String = title.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let id: String =
+            title.chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         let title = escape(title);
         let _ = write!(self.contents, "<li><a href=\"#{id}\">{title}</a></li>");
         let _ = write!(self.body, "<h2 id=\"{id}\">{title}</h2>");
@@ -117,7 +121,8 @@ impl Page {
     }
 
     fn table(&mut self, table: &Table) {
-        let heads: String = table.columns.iter().map(|head| format!("<th scope=\"col\">{}</th>", escape(head))).collect();
+        let heads: String =
+            table.columns.iter().map(|head| format!("<th scope=\"col\">{}</th>", escape(head))).collect();
         let row = |row: &Vec<String>| {
             let cells: String = row.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
             format!("<tr>{cells}</tr>")

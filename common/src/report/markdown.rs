@@ -11,13 +11,26 @@ use crate::stats;
 /// The whole report as Markdown.
 pub fn markdown(report: &Report) -> String {
     let mut out = format!("# {} — reproducibility report\n\n", report.paper.title);
-    let _ = writeln!(out, "> **{}**\n>\n> {} · preset `{}`\n", report.headline, report.verdict_counts(), report.preset);
+    let _ = writeln!(
+        out,
+        "> **{}**\n>\n> {} · preset `{}`\n",
+        report.headline,
+        report.verdict_counts(),
+        report.preset
+    );
     let _ = writeln!(out, "{}. {}. <{}>\n", report.paper.authors, report.paper.venue, report.paper.url);
     let _ = writeln!(out, "## Summary\n\n{}\n", report.summary.join("\n\n"));
     let _ = writeln!(out, "## Claims\n\n{}", table(&claims(report)));
     out.push_str("\n## Claims in detail\n");
     for claim in &report.claims {
-        let _ = writeln!(out, "\n### {} {}\n\n{}\n\n{}", claim.claim.id, claim.claim.text, claim.why, table(&parts(claim)));
+        let _ = writeln!(
+            out,
+            "\n### {} {}\n\n{}\n\n{}",
+            claim.claim.id,
+            claim.claim.text,
+            claim.why,
+            table(&parts(claim))
+        );
     }
     for section in &report.sections {
         let _ = writeln!(out, "\n## {}\n\n{}\n", section.title, section.text.join("\n\n"));
@@ -25,7 +38,11 @@ pub fn markdown(report: &Report) -> String {
             let _ = writeln!(out, "*{}*\n\n{}", one.caption, table(one));
         }
         for figure in &section.figures {
-            let _ = writeln!(out, "![{}]({})\n\n*{}* ([numbers]({}))\n", figure.caption, figure.png, figure.caption, figure.csv);
+            let _ = writeln!(
+                out,
+                "![{}]({})\n\n*{}* ([numbers]({}))\n",
+                figure.caption, figure.png, figure.caption, figure.csv
+            );
         }
     }
     let _ = writeln!(out, "\n## Setup\n\n{}", table(&setup(report)));
@@ -57,8 +74,23 @@ pub(super) fn claims(report: &Report) -> Table {
 /// Every comparison of a claim.
 pub(super) fn parts(claim: &JudgedClaim) -> Table {
     Table {
-        caption: format!("Metric {} ({}), replicated over the {}", claim.claim.metric, claim.claim.unit, claim.claim.replication),
-        columns: strings(["part", "a", "b", "a, mean [95 %]", "b, mean [95 %]", "n", "difference [95 %]", "p (Holm)", "sign-flip p", "g", "verdict"]),
+        caption: format!(
+            "Metric {} ({}), replicated over the {}",
+            claim.claim.metric, claim.claim.unit, claim.claim.replication
+        ),
+        columns: strings([
+            "part",
+            "a",
+            "b",
+            "a, mean [95 %]",
+            "b, mean [95 %]",
+            "n",
+            "difference [95 %]",
+            "p (Holm)",
+            "sign-flip p",
+            "g",
+            "verdict",
+        ]),
         rows: claim.parts.iter().map(part_row).collect(),
     }
 }
@@ -99,7 +131,13 @@ pub(super) fn setup(report: &Report) -> Table {
 pub(super) fn data(report: &Report) -> Table {
     let row = |file: &super::DataFile| {
         let published = if file.as_published { "✔" } else { "✘" };
-        vec![file.path.clone(), file.licence.clone(), file.bytes.to_string(), file.sha256.clone(), published.to_owned()]
+        vec![
+            file.path.clone(),
+            file.licence.clone(),
+            file.bytes.to_string(),
+            file.sha256.clone(),
+            published.to_owned(),
+        ]
     };
     Table {
         caption: "Files read".to_owned(),
@@ -124,7 +162,9 @@ fn strings<const N: usize>(texts: [&str; N]) -> Vec<String> {
 }
 
 fn table(table: &Table) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>().join(" | "));
+    let line = |cells: &[String]| {
+        format!("| {} |\n", cells.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+    };
     let rule = format!("|{}\n", "---|".repeat(table.columns.len()));
     let rows: String = table.rows.iter().map(|row| line(row)).collect();
     line(&table.columns) + &rule + &rows

@@ -139,7 +139,8 @@ impl Report {
     /// [`ReportError`].
     pub fn read(path: &Path) -> Result<Self, ReportError> {
         let fail = |problem: String| ReportError::Form { path: path.to_owned(), problem };
-        let report: Self = serde_json::from_str(&files::read_text(path)?).map_err(|error| fail(error.to_string()))?;
+        let report: Self =
+            serde_json::from_str(&files::read_text(path)?).map_err(|error| fail(error.to_string()))?;
         if report.schema != SCHEMA {
             return Err(fail(format!("schema {}, expected {SCHEMA}", report.schema)));
         }
@@ -167,10 +168,19 @@ impl Report {
 
     /// Number of claims by verdict, in words: "2 reproduced · 1 opposite".
     pub fn verdict_counts(&self) -> String {
-        let all = [Verdict::Reproduced, Verdict::Opposite, Verdict::NoEffect, Verdict::Inconclusive, Verdict::NotEvaluated];
+        let all = [
+            Verdict::Reproduced,
+            Verdict::Opposite,
+            Verdict::NoEffect,
+            Verdict::Inconclusive,
+            Verdict::NotEvaluated,
+        ];
         let count = |verdict| self.claims.iter().filter(|claim| claim.verdict_direction == verdict).count();
-        let words: Vec<String> =
-            all.into_iter().filter(|v| count(*v) > 0).map(|v| format!("{} {}", count(v), &v.label()[v.label().find(' ').map_or(0, |i| i + 1)..])).collect();
+        let words: Vec<String> = all
+            .into_iter()
+            .filter(|v| count(*v) > 0)
+            .map(|v| format!("{} {}", count(v), &v.label()[v.label().find(' ').map_or(0, |i| i + 1)..]))
+            .collect();
         format!("{} claims · {}", self.claims.len(), words.join(" · "))
     }
 
@@ -184,17 +194,33 @@ impl Report {
         let repeat = self.determinism.get("repeat check").cloned().unwrap_or_default();
         let wrong = self.data.iter().filter(|file| !file.as_published).count();
         vec![
-            ("every claim has a source", self.claims.iter().all(|c| !c.claim.source.is_empty()), String::new()),
-            ("every part of a claim was run", run == parts().count(), format!("{run} of {}", parts().count())),
+            (
+                "every claim has a source",
+                self.claims.iter().all(|c| !c.claim.source.is_empty()),
+                String::new(),
+            ),
+            (
+                "every part of a claim was run",
+                run == parts().count(),
+                format!("{run} of {}", parts().count()),
+            ),
             ("at least five runs per compared method", fewest >= 5, format!("fewest {fewest}")),
-            ("unit of replication stated", self.claims.iter().all(|c| !c.claim.replication.is_empty()), String::new()),
+            (
+                "unit of replication stated",
+                self.claims.iter().all(|c| !c.claim.replication.is_empty()),
+                String::new(),
+            ),
             ("several tests corrected", true, "Holm over the parts of a claim".to_owned()),
             ("hyper-parameters listed", !self.setup.is_empty(), format!("{} rows", self.setup.len())),
             ("deviations listed", !self.deviations.is_empty(), format!("{}", self.deviations.len())),
             ("data are the published files", wrong == 0, format!("{wrong} of {} differ", self.data.len())),
             ("licences known", self.data.iter().all(|file| !file.licence.is_empty()), String::new()),
             ("commit clean", !commit.is_empty() && !commit.ends_with('*'), commit),
-            ("figures have their numbers beside them", figures.clone().all(|f| !f.csv.is_empty()), format!("{}", figures.count())),
+            (
+                "figures have their numbers beside them",
+                figures.clone().all(|f| !f.csv.is_empty()),
+                format!("{}", figures.count()),
+            ),
             ("one run was repeated, bit by bit equal", repeat.starts_with("equal"), repeat),
         ]
     }

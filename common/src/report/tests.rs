@@ -61,7 +61,12 @@ fn the_page_escapes_text_and_carries_the_verdict() {
 #[test]
 fn the_markdown_shows_the_difference_with_its_interval() {
     let text = markdown(&report());
-    assert!(text.contains("| C1-x | a | b | 0.518 [0.508, 0.528] | 0.416 [0.402, 0.430] | 5 | 0.102 [0.092, 0.112] |"), "{text}");
+    assert!(
+        text.contains(
+            "| C1-x | a | b | 0.518 [0.508, 0.528] | 0.416 [0.402, 0.430] | 5 | 0.102 [0.092, 0.112] |"
+        ),
+        "{text}"
+    );
 }
 
 #[test]

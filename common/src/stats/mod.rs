@@ -7,7 +7,8 @@ mod tests_of_means;
 
 pub use resample::{approximate_randomisation, paired_bootstrap, sign_flip};
 pub use tests_of_means::{
-    Comparison, minimum_detectable_effect, non_inferiority, paired_t, prediction_interval, t_interval, welch, wilcoxon,
+    Comparison, minimum_detectable_effect, non_inferiority, paired_t, prediction_interval, t_interval, welch,
+    wilcoxon,
 };
 
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
@@ -87,7 +88,20 @@ pub fn hedges_g(a: &[f64], b: &[f64]) -> Option<f64> {
 
 /// `P(A > B)` over all pairs, ties ½; `None` when a side is empty. Cliff's δ is `2·P(A > B) − 1`.
 pub fn probability_of_superiority(a: &[f64], b: &[f64]) -> Option<f64> {
-    let points: f64 = a.iter().flat_map(|x| b.iter().map(move |y| if x > y { 1.0 } else if x == y { 0.5 } else { 0.0 })).sum();
+    let points: f64 = a
+        .iter()
+        .flat_map(|x| {
+            b.iter().map(move |y| {
+                if x > y {
+                    1.0
+                } else if x == y {
+                    0.5
+                } else {
+                    0.0
+                }
+            })
+        })
+        .sum();
     (!a.is_empty() && !b.is_empty()).then(|| points / (a.len() * b.len()) as f64)
 }
 

@@ -60,7 +60,9 @@ fn wilson_equals_scipy() {
 
 #[test]
 fn quantiles_of_t_equal_scipy() {
-    for (n, quantile) in [(2, 12.706204736174694), (3, 4.302652729749462), (5, 2.7764451051977934), (20, 2.0930240544083087)] {
+    for (n, quantile) in
+        [(2, 12.706204736174694), (3, 4.302652729749462), (5, 2.7764451051977934), (20, 2.0930240544083087)]
+    {
         let values: Vec<f64> = (0..n).map(f64::from).collect();
         let [low, high] = t_interval(&values).unwrap();
         let error = standard_deviation(&values).unwrap() / f64::from(n).sqrt();
@@ -70,8 +72,12 @@ fn quantiles_of_t_equal_scipy() {
 
 #[test]
 fn what_is_undefined_is_none() {
-    assert!(mean(&[]).is_none() && standard_deviation(&[1.0]).is_none() && paired_t(&[1.0], &[0.0]).is_none());
-    assert!(pearson(&[1.0, 1.0], &[1.0, 2.0]).is_none() && mcnemar(0, 0).is_none() && wilcoxon(&A, &A).is_none());
+    assert!(
+        mean(&[]).is_none() && standard_deviation(&[1.0]).is_none() && paired_t(&[1.0], &[0.0]).is_none()
+    );
+    assert!(
+        pearson(&[1.0, 1.0], &[1.0, 2.0]).is_none() && mcnemar(0, 0).is_none() && wilcoxon(&A, &A).is_none()
+    );
 }
 
 #[test]
@@ -104,10 +110,13 @@ fn the_t_interval_covers_what_it_says() {
 fn resampling_finds_a_difference_and_no_difference() {
     let mut rng = seed::rng(1, "resampling", 0);
     let gains: Vec<f64> = (0..200).map(|i| 0.2 + f64::from(i % 7) / 10.0 - 0.3).collect();
-    let signed = |swapped: &[bool]| gains.iter().zip(swapped).map(|(g, s)| if *s { -g } else { *g }).sum::<f64>() / 200.0;
+    let signed = |swapped: &[bool]| {
+        gains.iter().zip(swapped).map(|(g, s)| if *s { -g } else { *g }).sum::<f64>() / 200.0
+    };
     assert!(approximate_randomisation(200, 999, &mut rng, signed) <= 0.002);
     let [low, high] =
-        paired_bootstrap(200, 999, &mut rng, |rows| rows.iter().map(|&row| gains[row]).sum::<f64>() / 200.0).unwrap();
+        paired_bootstrap(200, 999, &mut rng, |rows| rows.iter().map(|&row| gains[row]).sum::<f64>() / 200.0)
+            .unwrap();
     let centre = mean(&gains).unwrap();
     assert!(0.0 < low && low < centre && centre < high, "{low} {high}");
     assert_eq!(approximate_randomisation(200, 99, &mut rng, |_| 0.0), 1.0);

@@ -111,7 +111,8 @@ pub fn wilcoxon(a: &[f64], b: &[f64]) -> Option<f64> {
     }
     if n <= 20 {
         let extreme = (0..1_u32 << n).filter(|signs| {
-            let sum: f64 = ranks.iter().enumerate().filter(|(i, _)| signs >> i & 1 == 1).map(|(_, rank)| rank).sum();
+            let sum: f64 =
+                ranks.iter().enumerate().filter(|(i, _)| signs >> i & 1 == 1).map(|(_, rank)| rank).sum();
             (sum - total / 2.0).abs() >= distance - 1e-9
         });
         return Some(extreme.count() as f64 / f64::from(1_u32 << n));

@@ -40,7 +40,8 @@ pub(super) struct PredictArguments {
 
 pub(super) fn predict(arguments: &PredictArguments) -> Result<()> {
     let model = Model::load(&arguments.model, arguments.device.open()?)?;
-    let options = conll::ConllOptions { word: Some(arguments.word_column), tagged: false, ..Default::default() };
+    let options =
+        conll::ConllOptions { word: Some(arguments.word_column), tagged: false, ..Default::default() };
     let lines: Lines<Box<dyn io::BufRead>> = match arguments.input.to_str() {
         Some("-") => Lines::new(Path::new("<stdin>"), Box::new(BufReader::new(io::stdin()))),
         _ => common::formats::open(&arguments.input)?,
@@ -90,12 +91,14 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
         scores.add(&gold.spans, &predicted.spans);
         errors.add(&gold.spans, &predicted.spans, gold.words.len());
     }
-    let averages = [("micro", scores.micro()), ("macro", scores.macro_average()), ("weighted", scores.weighted())];
+    let averages =
+        [("micro", scores.micro()), ("macro", scores.macro_average()), ("weighted", scores.weighted())];
     if arguments.json {
         let three = |s: &Scores| json!({"precision": s.precision, "recall": s.recall, "f1": s.f1});
         let types: serde_json::Map<_, _> =
             scores.types.iter().map(|(label, counts)| (label.clone(), three(&(*counts).into()))).collect();
-        let averages: serde_json::Map<_, _> = averages.iter().map(|(n, s)| ((*n).to_owned(), three(s))).collect();
+        let averages: serde_json::Map<_, _> =
+            averages.iter().map(|(n, s)| ((*n).to_owned(), three(s))).collect();
         let split = json!({"missed": errors.missed, "spurious": errors.spurious, "border": errors.border,
             "type": errors.kind, "border_and_type": errors.border_and_kind});
         let object = json!({"types": types, "averages": averages, "errors": split,
@@ -114,7 +117,10 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
         errors.missed, errors.spurious, errors.border, errors.kind, errors.border_and_kind
     );
     let ratio = errors.predicted_gold_ratio().map_or("undefined".to_owned(), |ratio| format!("{ratio:.4}"));
-    println!("O-class f1 {:.4}, predicted/gold entity words {ratio}", errors.outside_f1().unwrap_or_default());
+    println!(
+        "O-class f1 {:.4}, predicted/gold entity words {ratio}",
+        errors.outside_f1().unwrap_or_default()
+    );
     Ok(())
 }
 
@@ -124,7 +130,10 @@ fn check_same(arguments: &EvaluateArguments, gold: &[Sentence], predicted: &[Sen
         bail!("{path}: {} sentences, expected {} as in {gold_path}", predicted.len(), gold.len());
     }
     if let Some(at) = (0..gold.len()).find(|&at| gold[at].words != predicted[at].words) {
-        bail!("{path}: the words of sentence {} differ from {gold_path}; evaluate files of the same text", at + 1);
+        bail!(
+            "{path}: the words of sentence {} differ from {gold_path}; evaluate files of the same text",
+            at + 1
+        );
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 //! What was typed, and how it becomes library types.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command talks to its user")]
 
 mod apply;
 mod reproduce;

@@ -88,10 +88,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let device = arguments.device.parse::<Choice>()?.open()?;
     let folder = run_folder(arguments, &design)?;
-    let count = arguments.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().min(4)));
+    let count = arguments
+        .workers
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().min(4)));
     let program = std::env::current_exe().context("finding this program's own file")?;
     let text = |path: &Path| path.display().to_string();
-    let command = [text(&program), "worker".into(), "--data".into(), text(&root), "--device".into(), arguments.device.clone()];
+    let command = [
+        text(&program),
+        "worker".into(),
+        "--data".into(),
+        text(&root),
+        "--device".into(),
+        arguments.device.clone(),
+    ];
     let workers = Workers { command: command.into(), count, store: folder.join("jobs") };
     interrupt::listen();
     let limit_s = arguments.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
@@ -103,7 +112,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             !interrupt::asked() && started.elapsed().as_secs_f64() < limit_s
         })?;
         bar.finish_and_clear();
-        Ok::<_, anyhow::Error>(outcomes.map(|outcomes| jobs.iter().cloned().zip(outcomes).collect::<Vec<_>>()))
+        Ok::<_, anyhow::Error>(
+            outcomes.map(|outcomes| jobs.iter().cloned().zip(outcomes).collect::<Vec<_>>()),
+        )
     };
     let resume = || {
         eprintln!("stopped early; go on with: {} --resume {}", command_line(arguments), folder.display());
@@ -135,7 +146,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn command_line(arguments: &Arguments) -> String {
-    let preset = arguments.preset.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
+    let preset =
+        arguments.preset.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
     format!("cargo run -p ner-mom -- reproduce --preset {preset}")
 }
 
@@ -164,7 +176,11 @@ fn repeat(workers: &Workers, first: &(Job, Outcome), folder: &Path) -> Result<St
     };
     let name = format!("{} {} seed {}", first.0.setting, first.0.arm, first.0.seed);
     let (one, two) = (&first.1.weights, &outcomes[0].weights);
-    Ok(if one == two { format!("equal bits: {name}, weights {one}") } else { format!("different bits: {name}, {one} and {two}") })
+    Ok(if one == two {
+        format!("equal bits: {name}, weights {one}")
+    } else {
+        format!("different bits: {name}, {one} and {two}")
+    })
 }
 
 /// Copies report and figures; returns the folder they went to.

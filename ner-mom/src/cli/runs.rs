@@ -45,8 +45,10 @@ pub(super) fn compare(arguments: &CompareArguments) -> Result<()> {
     }
     for (name, value) in &reports[0].environment {
         if reports.iter().any(|report| report.environment.get(name) != Some(value)) {
-            let values: Vec<&str> =
-                reports.iter().map(|report| report.environment.get(name).map_or("—", String::as_str)).collect();
+            let values: Vec<&str> = reports
+                .iter()
+                .map(|report| report.environment.get(name).map_or("—", String::as_str))
+                .collect();
             println!("{name}: {}", values.join(" | "));
         }
     }
@@ -58,7 +60,11 @@ fn cell(report: &Report, id: &str) -> String {
     let Some(part) = part.filter(|part| !part.a.is_empty()) else { return "—".to_owned() };
     match part.difference {
         Some(difference) => {
-            format!("{}, {}", common::report::mean_with_interval(difference.mean, difference.ci95), part.a.len())
+            format!(
+                "{}, {}",
+                common::report::mean_with_interval(difference.mean, difference.ci95),
+                part.a.len()
+            )
         }
         None => number(stats::mean(&stats::differences(&part.a, &part.b)).unwrap_or_default(), 4),
     }

@@ -108,7 +108,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn config(arguments: &Arguments) -> Result<TrainConfig> {
     if let Some(path) = &arguments.config {
         let text = common::files::read_text(path)?;
-        return toml::from_str(&text).with_context(|| format!("reading the configuration {}", path.display()));
+        return toml::from_str(&text)
+            .with_context(|| format!("reading the configuration {}", path.display()));
     }
     let recipe = match arguments.encoder {
         Encoder::Bilstm => TrainConfig::bilstm(arguments.loss.clone()),

@@ -84,7 +84,10 @@ impl Finished {
             "error_reduction" => {
                 let (mom, ce) = (self.scores(setting, "mom"), self.scores(setting, "ce"));
                 let fall = |rate: fn(&super::outcome::ErrorSplit) -> f64| {
-                    ce.iter().zip(&mom).map(|(ce, mom)| rate(&ce.errors) - rate(&mom.errors)).collect::<Vec<f64>>()
+                    ce.iter()
+                        .zip(&mom)
+                        .map(|(ce, mom)| rate(&ce.errors) - rate(&mom.errors))
+                        .collect::<Vec<f64>>()
                 };
                 (fall(|errors| errors.border_rate()), fall(|errors| errors.kind_rate()))
             }

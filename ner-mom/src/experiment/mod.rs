@@ -24,10 +24,10 @@ use crate::data::{CorpusName, Splits, sample};
 use crate::model::Model;
 use crate::train::train;
 pub use analysis::{Finished, choose, judge};
-pub use report::{Circumstances, report};
-pub use tables::identity_error;
 use design::Job;
 use outcome::{Cost, ErrorSplit, Outcome, TestScores, TokenSplit, TypeScore};
+pub use report::{Circumstances, report};
+pub use tables::identity_error;
 
 /// Corpora read so far, for a worker that carries out many jobs.
 #[derive(Debug)]

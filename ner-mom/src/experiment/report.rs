@@ -37,12 +37,19 @@ pub struct Circumstances {
 ///
 /// # Errors
 /// Missing data, figures that cannot be written.
-pub fn report(declared: &Declared, finished: &Finished, around: &Circumstances, folder: &Path) -> Result<Report> {
+pub fn report(
+    declared: &Declared,
+    finished: &Finished,
+    around: &Circumstances,
+    folder: &Path,
+) -> Result<Report> {
     let claims = judge(declared, finished);
     let seeds = finished.design.seeds.len();
     let preset = finished.design.preset.name();
     let headline = match finished.design.preset {
-        Preset::Quick => format!("Indicative only: {seeds} seeds, two corpora, fixed settings. Run the preset `cpu` for verdicts."),
+        Preset::Quick => format!(
+            "Indicative only: {seeds} seeds, two corpora, fixed settings. Run the preset `cpu` for verdicts."
+        ),
         _ => format!("{seeds} seeds per compared run, settings chosen on development data."),
     };
     let mut environment = environment::capture(&around.workspace);
@@ -71,12 +78,13 @@ pub fn report(declared: &Declared, finished: &Finished, around: &Circumstances, 
 
 fn summary(report: &Report, finished: &Finished) -> Vec<String> {
     let mut gains = Vec::new();
-    for (setting, arms) in finished.settings() {
-        if arms.iter().any(|arm| arm == "mom") && arms.iter().any(|arm| arm == "ce") {
-            if let Some(gain) = stats::mean(&finished.gains(&setting, "mom", "ce")) {
-                gains.push(format!("{setting} {}", number(gain * 100.0, 1)));
-            }
+    for (setting, _) in finished.settings() {
+        let runs = |arm: &str| finished.scores(&setting, arm).len();
+        if runs("mom") == 0 || runs("mom") != runs("ce") {
+            continue;
         }
+        let gain = stats::mean(&finished.gains(&setting, "mom", "ce"));
+        gains.extend(gain.map(|gain| format!("{setting} {}", number(gain * 100.0, 1))));
     }
     vec![
         "Scope: does adding a loss on the majority class (O) to a token classifier's loss raise entity F1, and more than weighted, focal and dice losses do? The published result tables were not available to us, so only directions are judged.".to_owned(),
@@ -96,17 +104,55 @@ fn setup(finished: &Finished) -> Vec<[String; 4]> {
         let encoder = serde_json::to_string(&c.encoder).unwrap_or_default();
         let ours = format!(
             "{encoder}; {} parameters; {} training sentences of {} words in the mean seed; {} epochs of batches of {}; AdamW {} with {} % warm-up and linear decay; dropout {}; gradient norm at most {}",
-            outcome.cost.parameters, job.sentences, outcome.cost.train_words, c.epochs, c.batch_sentences, c.learning_rate, c.warmup * 100.0, c.dropout, c.clip_norm
+            outcome.cost.parameters,
+            job.sentences,
+            outcome.cost.train_words,
+            c.epochs,
+            c.batch_sentences,
+            c.learning_rate,
+            c.warmup * 100.0,
+            c.dropout,
+            c.clip_norm
         );
-        rows.push([job.setting.clone(), "BERT, fine-tuned; details not known to us".into(), ours, "from scratch, on two CPU cores".into()]);
+        rows.push([
+            job.setting.clone(),
+            "BERT, fine-tuned; details not known to us".into(),
+            ours,
+            "from scratch, on two CPU cores".into(),
+        ]);
     }
     rows.push(["seeds".into(), "10".into(), finished.design.seeds.len().to_string(), "time".into()]);
-    rows.push(["λ".into(), unknown.into(), "0.2, 0.5 or 0.8, chosen on development data".into(), "λ multiplies the conventional loss; 1 is the baseline".into()]);
-    rows.push(["constant M of the MoM term".into(), "length of the longest sentence".into(), "words of the batch".into(), "one shared normaliser for both terms; only the scale changes".into()]);
-    rows.push(["WCE-1".into(), unknown.into(), "N/(K·n_c)".into(), "the usual inverse class frequency".into()]);
-    rows.push(["WCE-2".into(), unknown.into(), "O weighted 0.2, 0.5 or 0.8".into(), "two-level reading".into()]);
+    rows.push([
+        "λ".into(),
+        unknown.into(),
+        "0.2, 0.5 or 0.8, chosen on development data".into(),
+        "λ multiplies the conventional loss; 1 is the baseline".into(),
+    ]);
+    rows.push([
+        "constant M of the MoM term".into(),
+        "length of the longest sentence".into(),
+        "words of the batch".into(),
+        "one shared normaliser for both terms; only the scale changes".into(),
+    ]);
+    rows.push([
+        "WCE-1".into(),
+        unknown.into(),
+        "N/(K·n_c)".into(),
+        "the usual inverse class frequency".into(),
+    ]);
+    rows.push([
+        "WCE-2".into(),
+        unknown.into(),
+        "O weighted 0.2, 0.5 or 0.8".into(),
+        "two-level reading".into(),
+    ]);
     rows.push(["focal γ".into(), unknown.into(), "1, 2 or 4".into(), "around the usual 2".into()]);
-    rows.push(["dice".into(), unknown.into(), "per element, set level, or as the released code, ε = 1, α = 0.01".into(), "values of the released scripts".into()]);
+    rows.push([
+        "dice".into(),
+        unknown.into(),
+        "per element, set level, or as the released code, ε = 1, α = 0.01".into(),
+        "values of the released scripts".into(),
+    ]);
     rows
 }
 
@@ -141,10 +187,16 @@ fn compute(finished: &Finished, around: &Circumstances) -> BTreeMap<String, Stri
     let testing: f64 = all().map(|cost| cost.test_s).sum();
     let speed: Vec<f64> = all().map(|cost| cost.words_per_s).collect();
     BTreeMap::from([
-        ("runs".to_owned(), format!("{} candidates, {} compared", finished.candidates.len(), finished.compared.len())),
+        (
+            "runs".to_owned(),
+            format!("{} candidates, {} compared", finished.candidates.len(), finished.compared.len()),
+        ),
         ("training time, all runs".to_owned(), format!("{} s of one core", number(training, 0))),
         ("test time, all runs".to_owned(), format!("{} s of one core", number(testing, 0))),
-        ("training speed, median run".to_owned(), format!("{} words/s on one core", number(stats::median(&speed).unwrap_or(0.0), 0))),
+        (
+            "training speed, median run".to_owned(),
+            format!("{} words/s on one core", number(stats::median(&speed).unwrap_or(0.0), 0)),
+        ),
         ("workers".to_owned(), format!("{} processes of one thread", around.workers)),
         ("wall time of the last invocation".to_owned(), format!("{} s", number(around.wall_s, 0))),
     ])

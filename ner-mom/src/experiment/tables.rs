@@ -36,7 +36,10 @@ pub(super) fn sections(finished: &Finished, folder: &Path) -> Result<Vec<Section
 /// Settings with the full set of losses.
 fn full_settings(finished: &Finished) -> Vec<String> {
     let settings = finished.settings().into_iter();
-    settings.filter(|(_, arms)| ARMS.iter().all(|arm| arms.iter().any(|a| a == arm))).map(|(name, _)| name).collect()
+    settings
+        .filter(|(_, arms)| ARMS.iter().all(|arm| arms.iter().any(|a| a == arm)))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 fn interval(values: &[f64], scale: f64) -> String {
@@ -52,8 +55,10 @@ fn panels(finished: &Finished, settings: &[String], metric: &str, scale: f64) ->
     let row = |setting: &String, arm: &str| {
         (arm.to_owned(), finished.metric(setting, arm, metric).iter().map(|value| value * scale).collect())
     };
-    let panel =
-        |setting: &String| Panel { title: setting.clone(), rows: ARMS.iter().map(|arm| row(setting, arm)).collect() };
+    let panel = |setting: &String| Panel {
+        title: setting.clone(),
+        rows: ARMS.iter().map(|arm| row(setting, arm)).collect(),
+    };
     settings.iter().map(panel).collect()
 }
 
@@ -71,7 +76,17 @@ fn all_losses(finished: &Finished, folder: &Path) -> Result<Section> {
         panels: panels(finished, &settings, "predicted_gold_ratio", 1.0),
     };
     let ratio_caption = "MoM lowers the ratio, inverse-frequency weights raise it: the two move weight in opposite directions.";
-    let columns = ["setting", "arm", "loss", "micro-F1 %", "precision %", "recall %", "macro-F1 %", "O-class F1 %", "predicted/gold"];
+    let columns = [
+        "setting",
+        "arm",
+        "loss",
+        "micro-F1 %",
+        "precision %",
+        "recall %",
+        "macro-F1 %",
+        "O-class F1 %",
+        "predicted/gold",
+    ];
     let mut rows = Vec::new();
     for (setting, arms) in finished.settings() {
         for arm in arms {
@@ -112,7 +127,8 @@ pub fn identity_error(lambda: f64) -> f64 {
     tch::manual_seed(seed::derive(0, "identity", 0) as i64);
     let options = (Kind::Double, tch::Device::Cpu);
     let scores = Tensor::randn([200, 9], options) * 3.0;
-    let labels = Tensor::randint(9, [200], (Kind::Int64, tch::Device::Cpu)) * Tensor::rand([200], options).gt(0.8);
+    let labels =
+        Tensor::randint(9, [200], (Kind::Int64, tch::Device::Cpu)) * Tensor::rand([200], options).gt(0.8);
     let context = Context::new(&Tensor::ones([9], options), &[200]);
     let mom: Loss = format!("mom:ce:{lambda}").parse().expect("a loss of this crate");
     let run = |loss: &dyn Fn(&Tensor) -> Tensor| {
@@ -134,7 +150,11 @@ fn identity(finished: &Finished, folder: &Path) -> Result<Section> {
     let mut groups: BTreeMap<String, Vec<[f64; 2]>> = BTreeMap::new();
     for (setting, arms) in finished.settings() {
         for base in &arms {
-            let mom = if base == "ce" && arms.iter().any(|arm| arm == "mom") { "mom".to_owned() } else { format!("{base}+mom") };
+            let mom = if base == "ce" && arms.iter().any(|arm| arm == "mom") {
+                "mom".to_owned()
+            } else {
+                format!("{base}+mom")
+            };
             let ratios = finished.metric(&setting, base, "predicted_gold_ratio");
             if arms.contains(&mom) {
                 let gains = finished.gains(&setting, &mom, base);
@@ -206,7 +226,18 @@ fn errors(finished: &Finished, folder: &Path) -> Result<Section> {
         parts: parts.into(),
         bars,
     };
-    let columns = ["setting", "arm", "missed %", "spurious %", "border %", "type %", "border+type %", "minority→majority words", "majority→minority words", "minority→minority words"];
+    let columns = [
+        "setting",
+        "arm",
+        "missed %",
+        "spurious %",
+        "border %",
+        "type %",
+        "border+type %",
+        "minority→majority words",
+        "majority→minority words",
+        "minority→minority words",
+    ];
     let table = Table {
         caption: "Error split, means over seeds; per cent of the gold entities, then words".to_owned(),
         columns: columns.map(str::to_owned).into(),
@@ -228,15 +259,28 @@ fn per_entity(finished: &Finished) -> Section {
         let Some(scores) = first.first() else { continue };
         for (label, score) in scores.types.iter().filter(|(_, score)| score.support > 0) {
             let f1 = |arm: &str| {
-                let values = finished.scores(&setting, arm).iter().map(|s| s.types.get(label).map_or(0.0, |t| t.f1)).collect::<Vec<_>>();
+                let values = finished
+                    .scores(&setting, arm)
+                    .iter()
+                    .map(|s| s.types.get(label).map_or(0.0, |t| t.f1))
+                    .collect::<Vec<_>>();
                 interval(&values, 100.0)
             };
             let cells = ARMS.iter().map(|arm| f1(arm));
-            rows.push([setting.clone(), label.clone(), score.support.to_string()].into_iter().chain(cells).collect());
+            rows.push(
+                [setting.clone(), label.clone(), score.support.to_string()]
+                    .into_iter()
+                    .chain(cells)
+                    .collect(),
+            );
         }
     }
     let columns = ["setting", "type", "gold"].into_iter().chain(ARMS).map(str::to_owned).collect();
-    let table = Table { caption: "F1 % per entity type, mean [95 % t-interval over seeds]".to_owned(), columns, rows };
+    let table = Table {
+        caption: "F1 % per entity type, mean [95 % t-interval over seeds]".to_owned(),
+        columns,
+        rows,
+    };
     Section { title: "Per entity type".to_owned(), text: vec![], tables: vec![table], figures: vec![] }
 }
 
@@ -247,10 +291,18 @@ fn sentences(finished: &Finished) -> Section {
         let sum = |arm: &str| {
             let runs = finished.scores(&setting, arm);
             let n = runs.first().map_or(0, |run| run.sentences.len());
-            (0..n).map(|row| runs.iter().fold([0.0; 3], |sum: [f64; 3], run| std::array::from_fn(|k| sum[k] + f64::from(run.sentences[row][k])))).collect::<Vec<_>>()
+            (0..n)
+                .map(|row| {
+                    runs.iter().fold([0.0; 3], |sum: [f64; 3], run| {
+                        std::array::from_fn(|k| sum[k] + f64::from(run.sentences[row][k]))
+                    })
+                })
+                .collect::<Vec<_>>()
         };
         let (mom, ce) = (sum("mom"), sum("ce"));
-        let f1 = |counts: [f64; 3]| if counts[1] + counts[2] > 0.0 { 2.0 * counts[0] / (counts[1] + counts[2]) } else { 0.0 };
+        let f1 = |counts: [f64; 3]| {
+            if counts[1] + counts[2] > 0.0 { 2.0 * counts[0] / (counts[1] + counts[2]) } else { 0.0 }
+        };
         let add = |total: &mut [f64; 3], one: &[f64; 3]| (0..3).for_each(|k| total[k] += one[k]);
         let mut rng = seed::rng(0, "bootstrap", 0);
         let interval = stats::paired_bootstrap(ce.len(), RESAMPLES, &mut rng, |rows| {
@@ -273,17 +325,30 @@ fn sentences(finished: &Finished) -> Section {
             difference
         });
         if let Some(interval) = interval {
-            rows.push(vec![setting, ce.len().to_string(), mean_with_interval(observed, interval), p_value(p)]);
+            rows.push(vec![
+                setting,
+                ce.len().to_string(),
+                mean_with_interval(observed, interval),
+                p_value(p),
+            ]);
         }
     }
-    let columns = ["setting", "test sentences", "MoM − CE, points [95 % bootstrap]", "p (approximate randomisation)"];
+    let columns =
+        ["setting", "test sentences", "MoM − CE, points [95 % bootstrap]", "p (approximate randomisation)"];
     let table = Table {
-        caption: format!("Paired bootstrap and approximate randomisation over test sentences, {RESAMPLES} rounds"),
+        caption: format!(
+            "Paired bootstrap and approximate randomisation over test sentences, {RESAMPLES} rounds"
+        ),
         columns: columns.map(str::to_owned).into(),
         rows,
     };
     let text = "Intervals over test sentences on counts summed over seeds: they say how the difference would vary with other test sentences, not with other training runs.";
-    Section { title: "Test sentences".to_owned(), text: vec![text.to_owned()], tables: vec![table], figures: vec![] }
+    Section {
+        title: "Test sentences".to_owned(),
+        text: vec![text.to_owned()],
+        tables: vec![table],
+        figures: vec![],
+    }
 }
 
 fn tuning(finished: &Finished, folder: &Path) -> Result<Section> {
@@ -291,7 +356,12 @@ fn tuning(finished: &Finished, folder: &Path) -> Result<Section> {
     for (job, outcome) in &finished.candidates {
         let chosen = finished.chosen.get(&(job.setting.clone(), job.arm.clone())) == Some(&job.config.loss);
         let f1 = number(outcome.dev_micro_f1 * 100.0, 2);
-        rows.push(vec![job.setting.clone(), outcome.loss.clone(), f1, if chosen { "chosen" } else { "" }.to_owned()]);
+        rows.push(vec![
+            job.setting.clone(),
+            outcome.loss.clone(),
+            f1,
+            if chosen { "chosen" } else { "" }.to_owned(),
+        ]);
     }
     let table = Table {
         caption: "Candidates by development micro-F1 %, one run each on a seed of their own".to_owned(),
@@ -314,5 +384,10 @@ fn tuning(finished: &Finished, folder: &Path) -> Result<Section> {
         figures.push(figure::save(&curves, folder, "curves", caption)?);
     }
     let text = "λ, γ, the weight of O and the form of dice were chosen on development data from three candidates each: equal budgets. Cross-entropy and WCE-1 have nothing to choose. The test sentences were scored once, after the choice.";
-    Ok(Section { title: "Choice of settings".to_owned(), text: vec![text.to_owned()], tables: vec![table], figures })
+    Ok(Section {
+        title: "Choice of settings".to_owned(),
+        text: vec![text.to_owned()],
+        tables: vec![table],
+        figures,
+    })
 }

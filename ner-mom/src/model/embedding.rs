@@ -23,7 +23,13 @@ pub(super) struct WordInput {
 impl WordInput {
     /// New embeddings at `path` for `n_words` words and `n_characters` characters, unknown and padding included.
     /// `char_filters` 0 leaves the character CNN out.
-    pub(super) fn new(path: &Path, n_words: i64, n_characters: i64, word_width: i64, char_filters: i64) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        n_words: i64,
+        n_characters: i64,
+        word_width: i64,
+        char_filters: i64,
+    ) -> Self {
         let characters = (char_filters > 0).then(|| {
             CharCnn::new(
                 &(path / "characters"),
