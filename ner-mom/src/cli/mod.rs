@@ -6,6 +6,7 @@ mod reproduce;
 mod runs;
 mod train;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -75,8 +76,20 @@ impl Columns {
 /// # Errors
 /// Bad input, unreadable or unwritable files, impossible settings: one message that says where and how to mend it.
 pub fn run(cli: Cli) -> Result<ExitCode> {
+    let outcome = carry_out(cli.verb);
+    // A reader such as `head` that closes the pipe has what it wants.
+    let closed = |error: &anyhow::Error| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    };
+    match outcome {
+        Err(error) if closed(&error) => Ok(ExitCode::SUCCESS),
+        other => other,
+    }
+}
+
+fn carry_out(verb: Verb) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
-    match cli.verb {
+    match verb {
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Predict(arguments) => apply::predict(&arguments).map(done),
         Verb::Evaluate(arguments) => apply::evaluate(&arguments).map(done),
