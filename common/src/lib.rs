@@ -3,7 +3,7 @@
 //! | half | modules | needs libtorch |
 //! |---|---|---|
 //! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`progress`], [`interrupt`] | no |
-//! | tensor | `device`, `tensor`, `nn`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
+//! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
 
 pub mod claims;
 pub mod data;
@@ -18,6 +18,8 @@ pub mod report;
 pub mod seed;
 pub mod stats;
 
+#[cfg(feature = "tensor")]
+pub mod crf;
 #[cfg(feature = "tensor")]
 pub mod device;
 #[cfg(feature = "tensor")]

@@ -1,0 +1,404 @@
+//! Linear-chain conditional random field: analytic forward–backward and Viterbi on slices.
+//!
+//! ```text
+//! score(y) = start[y₀] + Σₜ emission[t, yₜ] + Σₜ transition[yₜ₋₁, yₜ] + end[y_last],   P(y) = exp(score(y)) / Z
+//! ```
+//! Source: Lafferty et al. 2001; conventions and parameter names of the package pytorch-crf. A loss is one node of
+//! libtorch's graph: value and gradient come from the recursions, not from a graph of one node per step.
+
+use tch::nn::{Init, Path};
+use tch::{Kind, Tensor};
+
+use crate::tensor::with_gradient;
+
+/// Sums below this are recomputed in log space: their terms may have underflowed.
+const TINY: f64 = 1e-200;
+
+/// Start, end and transition scores.
+#[derive(Debug)]
+pub struct Crf {
+    start: Tensor,
+    end: Tensor,
+    transitions: Tensor,
+    tags: usize,
+}
+
+/// Scores of a CRF as numbers, for the recursions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// Of the first tag, `[tags]`.
+    pub start: Vec<f64>,
+    /// Of the last tag, `[tags]`.
+    pub end: Vec<f64>,
+    /// From tag `k` to tag `j` at `k * tags + j`.
+    pub transitions: Vec<f64>,
+    /// `exp(transition − shift)`, at most 1.
+    exp_transitions: Vec<f64>,
+    /// Highest transition score.
+    shift: f64,
+}
+
+/// Loss of one sentence with its gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loss {
+    /// Value.
+    pub value: f64,
+    /// Towards the emissions, `[tokens * tags]`.
+    pub emissions: Vec<f64>,
+    /// Towards the scores.
+    scores: Scores,
+}
+
+impl Scores {
+    /// Scores from `[tags]`, `[tags]` and `[tags * tags]` numbers.
+    ///
+    /// # Panics
+    /// When the lengths do not fit.
+    pub fn new(start: Vec<f64>, end: Vec<f64>, transitions: Vec<f64>) -> Self {
+        assert!(end.len() == start.len() && transitions.len() == start.len() * start.len(), "tags of a CRF");
+        let shift = transitions.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let exp_transitions = transitions.iter().map(|score| (score - shift).exp()).collect();
+        Self { start, end, transitions, exp_transitions, shift }
+    }
+
+    fn zeros(tags: usize) -> Self {
+        let transitions = vec![0.0; tags * tags];
+        Self {
+            start: vec![0.0; tags],
+            end: vec![0.0; tags],
+            exp_transitions: Vec::new(),
+            transitions,
+            shift: 0.0,
+        }
+    }
+
+    fn tags(&self) -> usize {
+        self.start.len()
+    }
+
+    /// Negative log-likelihood of gold tags, `log Z − score(y)`, with gradients; 0 for an empty sentence.
+    pub fn negative_log_likelihood(&self, emissions: &[f64], gold: &[usize]) -> Loss {
+        let lattice = Lattice::forward(self, emissions);
+        let mut loss = lattice.backpropagate(lattice.log_z, 1.0, vec![0.0; emissions.len()], Vec::new());
+        let (Some(&first), Some(&last)) = (gold.first(), gold.last()) else { return loss };
+        loss.value -= self.start[first] + self.end[last];
+        loss.scores.start[first] -= 1.0;
+        loss.scores.end[last] -= 1.0;
+        for (t, &tag) in gold.iter().enumerate() {
+            loss.value -= emissions[t * self.tags() + tag];
+            loss.emissions[t * self.tags() + tag] -= 1.0;
+        }
+        for pair in gold.windows(2) {
+            let at = pair[0] * self.tags() + pair[1];
+            loss.value -= self.transitions[at];
+            loss.scores.transitions[at] -= 1.0;
+        }
+        loss
+    }
+
+    /// `Σᵢ wᵢ · (−log P(Yᵢ = yᵢ))` over the tokens' marginals, with gradients: the form in which a weight per token,
+    /// as Majority-or-Minority gives, can act on a CRF.
+    pub fn weighted_marginal_loss(&self, emissions: &[f64], gold: &[usize], weights: &[f64]) -> Loss {
+        let lattice = Lattice::forward(self, emissions).backward();
+        let (mut ahead, mut value) = (vec![0.0; emissions.len()], 0.0);
+        for (t, (&tag, &weight)) in gold.iter().zip(weights).enumerate() {
+            let at = t * self.tags() + tag;
+            value -= weight * (lattice.alpha[at] + lattice.beta[at] - lattice.log_z);
+            ahead[at] -= weight;
+        }
+        lattice.backpropagate(value, weights.iter().sum(), ahead.clone(), ahead)
+    }
+
+    /// `P(Yₜ = j)` for every token and tag, `[tokens * tags]`.
+    pub fn marginals(&self, emissions: &[f64]) -> Vec<f64> {
+        let lattice = Lattice::forward(self, emissions).backward();
+        lattice.alpha.iter().zip(&lattice.beta).map(|(a, b)| (a + b - lattice.log_z).exp()).collect()
+    }
+
+    /// Tags of the highest score (Viterbi); the lower tag of equals.
+    pub fn decode(&self, emissions: &[f64]) -> Vec<usize> {
+        let tags = self.tags();
+        let tokens = emissions.len() / tags;
+        if tokens == 0 {
+            return Vec::new();
+        }
+        let mut best: Vec<f64> = self.start.iter().zip(emissions).map(|(a, b)| a + b).collect();
+        let mut from = vec![0; tokens * tags];
+        let mut next = vec![0.0; tags];
+        for t in 1..tokens {
+            next.fill(f64::NEG_INFINITY);
+            for (k, score) in best.iter().enumerate() {
+                let row = &self.transitions[k * tags..(k + 1) * tags];
+                for (j, transition) in row.iter().enumerate() {
+                    let candidate = score + transition;
+                    if candidate > next[j] {
+                        next[j] = candidate;
+                        from[t * tags + j] = k;
+                    }
+                }
+            }
+            next.iter_mut().zip(&emissions[t * tags..]).for_each(|(score, emission)| *score += emission);
+            std::mem::swap(&mut best, &mut next);
+        }
+        best.iter_mut().zip(&self.end).for_each(|(score, end)| *score += end);
+        let mut tag = (1..tags).fold(0, |winner, j| if best[j] > best[winner] { j } else { winner });
+        let mut path = vec![tag; tokens];
+        for t in (1..tokens).rev() {
+            tag = from[t * tags + tag];
+            path[t - 1] = tag;
+        }
+        path
+    }
+}
+
+/// `log Σ exp`; `-inf` of nothing but `-inf`.
+fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
+    if largest == f64::NEG_INFINITY {
+        return largest;
+    }
+    largest + values.map(|value| (value - largest).exp()).sum::<f64>().ln()
+}
+
+/// Forward and, where needed, backward log sums of one sentence.
+struct Lattice<'a> {
+    scores: &'a Scores,
+    emissions: &'a [f64],
+    alpha: Vec<f64>,
+    beta: Vec<f64>,
+    log_z: f64,
+}
+
+impl<'a> Lattice<'a> {
+    /// The forward sums; enough for `log Z` and its gradient.
+    fn forward(scores: &'a Scores, emissions: &'a [f64]) -> Self {
+        let tags = scores.tags();
+        let tokens = emissions.len() / tags;
+        let mut alpha = vec![0.0; emissions.len()];
+        if tokens == 0 {
+            return Self { scores, emissions, alpha, beta: Vec::new(), log_z: 0.0 };
+        }
+        let mut scaled = vec![0.0; tags];
+        let mut sums = vec![0.0; tags];
+        (0..tags).for_each(|j| alpha[j] = scores.start[j] + emissions[j]);
+        for t in 1..tokens {
+            let (before, now) = alpha.split_at_mut(t * tags);
+            let before = &before[(t - 1) * tags..];
+            let largest = exponentials(before, &mut scaled);
+            sums.fill(0.0);
+            for (k, weight) in scaled.iter().enumerate() {
+                let row = &scores.exp_transitions[k * tags..(k + 1) * tags];
+                sums.iter_mut().zip(row).for_each(|(sum, factor)| *sum += weight * factor);
+            }
+            for j in 0..tags {
+                let log_sum = match sums[j] {
+                    sum if sum > TINY => largest + scores.shift + sum.ln(),
+                    _ => log_sum_exp((0..tags).map(|k| before[k] + scores.transitions[k * tags + j])),
+                };
+                now[j] = log_sum + emissions[t * tags + j];
+            }
+        }
+        let last = &alpha[(tokens - 1) * tags..];
+        let log_z = log_sum_exp(last.iter().zip(&scores.end).map(|(a, b)| a + b));
+        Self { scores, emissions, alpha, beta: Vec::new(), log_z }
+    }
+
+    /// With the backward sums.
+    fn backward(self) -> Self {
+        let Self { scores, emissions, .. } = self;
+        let tags = scores.tags();
+        let tokens = emissions.len() / tags;
+        let mut beta = vec![0.0; emissions.len()];
+        if tokens == 0 {
+            return self;
+        }
+        let mut scaled = vec![0.0; tags];
+        beta[(tokens - 1) * tags..].copy_from_slice(&scores.end);
+        let mut ahead = vec![0.0; tags];
+        for t in (0..tokens - 1).rev() {
+            let (now, after) = beta.split_at_mut((t + 1) * tags);
+            let emission = &emissions[(t + 1) * tags..(t + 2) * tags];
+            (0..tags).for_each(|j| ahead[j] = emission[j] + after[j]);
+            let largest = exponentials(&ahead, &mut scaled);
+            for k in 0..tags {
+                let row = &scores.exp_transitions[k * tags..(k + 1) * tags];
+                let sum: f64 = row.iter().zip(&scaled).map(|(factor, weight)| factor * weight).sum();
+                now[t * tags + k] = match sum {
+                    sum if sum > TINY => largest + scores.shift + sum.ln(),
+                    _ => log_sum_exp((0..tags).map(|j| scores.transitions[k * tags + j] + ahead[j])),
+                };
+            }
+        }
+        Self { beta, ..self }
+    }
+
+    /// Gradients of a loss whose derivatives towards `alpha`, `beta` and `log Z` are given, swept back through both
+    /// recursions once: `∂αₜ(j)/∂αₜ₋₁(k) = exp(αₜ₋₁(k) + T(k, j) − (αₜ(j) − eₜ(j)))`, and likewise for β.
+    fn backpropagate(
+        &self,
+        value: f64,
+        by_log_z: f64,
+        mut by_alpha: Vec<f64>,
+        mut by_beta: Vec<f64>,
+    ) -> Loss {
+        let tags = self.scores.tags();
+        let tokens = self.emissions.len() / tags;
+        let mut loss =
+            Loss { value, emissions: vec![0.0; self.emissions.len()], scores: Scores::zeros(tags) };
+        if tokens == 0 {
+            return loss;
+        }
+        let last = (tokens - 1) * tags;
+        for j in 0..tags {
+            let share = by_log_z * (self.alpha[last + j] + self.scores.end[j] - self.log_z).exp();
+            by_alpha[last + j] += share;
+            loss.scores.end[j] += share;
+        }
+        let mut scaled = vec![0.0; tags];
+        for t in (1..tokens).rev() {
+            let (before, now) = by_alpha.split_at_mut(t * tags);
+            let before = &mut before[(t - 1) * tags..];
+            let alpha_before = &self.alpha[(t - 1) * tags..t * tags];
+            let largest = exponentials(alpha_before, &mut scaled);
+            for j in 0..tags {
+                let at = t * tags + j;
+                loss.emissions[at] += now[j];
+                let log_sum = self.alpha[at] - self.emissions[at];
+                if now[j] == 0.0 || log_sum == f64::NEG_INFINITY {
+                    now[j] = 0.0;
+                    continue;
+                }
+                let sum = (log_sum - largest - self.scores.shift).exp();
+                if sum > TINY {
+                    now[j] /= sum;
+                    continue;
+                }
+                for k in 0..tags {
+                    let exponent = alpha_before[k] + self.scores.transitions[k * tags + j] - log_sum;
+                    let share = now[j] * exponent.exp();
+                    loss.scores.transitions[k * tags + j] += share;
+                    before[k] += share;
+                }
+                now[j] = 0.0;
+            }
+            // What is left in `now` is by_alpha / sum: the shares are products, without an exponential for each.
+            for k in 0..tags {
+                let row = &self.scores.exp_transitions[k * tags..(k + 1) * tags];
+                let totals = &mut loss.scores.transitions[k * tags..(k + 1) * tags];
+                for ((total, factor), rest) in totals.iter_mut().zip(row).zip(now.iter()) {
+                    let share = scaled[k] * factor * rest;
+                    *total += share;
+                    before[k] += share;
+                }
+            }
+        }
+        for j in 0..tags {
+            loss.emissions[j] += by_alpha[j];
+            loss.scores.start[j] += by_alpha[j];
+        }
+        let steps = if self.beta.is_empty() { 0 } else { tokens - 1 };
+        for t in 0..steps {
+            for k in 0..tags {
+                let at = t * tags + k;
+                if by_beta[at] != 0.0 && self.beta[at] > f64::NEG_INFINITY {
+                    for j in 0..tags {
+                        let ahead = (t + 1) * tags + j;
+                        let exponent =
+                            self.scores.transitions[k * tags + j] + self.emissions[ahead] + self.beta[ahead];
+                        let share = by_beta[at] * (exponent - self.beta[at]).exp();
+                        loss.scores.transitions[k * tags + j] += share;
+                        loss.emissions[ahead] += share;
+                        by_beta[ahead] += share;
+                    }
+                }
+            }
+        }
+        if !self.beta.is_empty() {
+            (0..tags).for_each(|j| loss.scores.end[j] += by_beta[last + j]);
+        }
+        loss
+    }
+}
+
+/// `exp(x − max x)` into `scaled`; returns the maximum, 0 when all are `-inf`.
+fn exponentials(values: &[f64], scaled: &mut [f64]) -> f64 {
+    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let largest = if largest == f64::NEG_INFINITY { 0.0 } else { largest };
+    scaled.iter_mut().zip(values).for_each(|(out, value)| *out = (value - largest).exp());
+    largest
+}
+
+impl Crf {
+    /// New scores at `path`, uniform in ±0.1 as pytorch-crf draws them.
+    pub fn new(path: &Path, tags: i64) -> Self {
+        let uniform = Init::Uniform { lo: -0.1, up: 0.1 };
+        Self {
+            start: path.var("start_transitions", &[tags], uniform),
+            end: path.var("end_transitions", &[tags], uniform),
+            transitions: path.var("transitions", &[tags, tags], uniform),
+            tags: tags as usize,
+        }
+    }
+
+    /// The scores as they are now.
+    pub fn scores(&self) -> Scores {
+        Scores::new(numbers(&self.start), numbers(&self.end), numbers(&self.transitions))
+    }
+
+    /// Mean over sentences of their negative log-likelihood, or of [`Scores::weighted_marginal_loss`] where weights
+    /// are given. `emissions` is `[batch, tokens, tags]`, padded on the right; `gold` has one list per sentence, whose
+    /// length says how many tokens are real.
+    ///
+    /// # Panics
+    /// When the numbers of sentences or weights do not fit.
+    pub fn loss(&self, emissions: &Tensor, gold: &[Vec<usize>], weights: Option<&[Vec<f64>]>) -> Tensor {
+        let [batch, tokens] = [emissions.size()[0], emissions.size()[1]].map(|size| size as usize);
+        assert_eq!(batch, gold.len(), "one list of gold tags per sentence");
+        let scores = self.scores();
+        let flat = numbers(emissions);
+        let stride = tokens * self.tags;
+        let mut by_emissions = vec![0.0; flat.len()];
+        let mut total = Scores::zeros(self.tags);
+        let mut value = 0.0;
+        for (row, tags) in gold.iter().enumerate() {
+            let own = &flat[row * stride..row * stride + tags.len() * self.tags];
+            let loss = match weights {
+                None => scores.negative_log_likelihood(own, tags),
+                Some(weights) => scores.weighted_marginal_loss(own, tags, &weights[row]),
+            };
+            value += loss.value;
+            by_emissions[row * stride..row * stride + own.len()].copy_from_slice(&loss.emissions);
+            let add = |sum: &mut Vec<f64>, more: &[f64]| sum.iter_mut().zip(more).for_each(|(a, b)| *a += b);
+            add(&mut total.start, &loss.scores.start);
+            add(&mut total.end, &loss.scores.end);
+            add(&mut total.transitions, &loss.scores.transitions);
+        }
+        let share = 1.0 / batch as f64;
+        let like = |values: &[f64], tensor: &Tensor| {
+            let scaled = Tensor::from_slice(values) * share;
+            scaled.view_as(tensor).to_kind(tensor.kind()).to_device(tensor.device())
+        };
+        with_gradient(
+            value * share,
+            &[
+                (emissions, &like(&by_emissions, emissions)),
+                (&self.start, &like(&total.start, &self.start)),
+                (&self.end, &like(&total.end, &self.end)),
+                (&self.transitions, &like(&total.transitions, &self.transitions)),
+            ],
+        )
+    }
+
+    /// Best tags of each sentence of `lengths` real tokens; `emissions` is `[batch, tokens, tags]`.
+    pub fn decode(&self, emissions: &Tensor, lengths: &[usize]) -> Vec<Vec<usize>> {
+        let stride = emissions.size()[1] as usize * self.tags;
+        let (scores, flat) = (self.scores(), numbers(emissions));
+        let own = |(row, &length): (usize, &usize)| &flat[row * stride..row * stride + length * self.tags];
+        lengths.iter().enumerate().map(|item| scores.decode(own(item))).collect()
+    }
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    let flat = tensor.detach().to_device(tch::Device::Cpu).to_kind(Kind::Double).flatten(0, -1);
+    Vec::<f64>::try_from(&flat).expect("f64 in one dimension")
+}
