@@ -260,42 +260,40 @@ impl<'a> Lattice<'a> {
             let before = &mut before[(t - 1) * tags..];
             let alpha_before = &self.alpha[(t - 1) * tags..t * tags];
             let largest = exponentials(alpha_before, &mut scaled);
-            for j in 0..tags {
+            for (j, rest) in now[..tags].iter_mut().enumerate() {
                 let at = t * tags + j;
-                loss.emissions[at] += now[j];
+                loss.emissions[at] += *rest;
                 let log_sum = self.alpha[at] - self.emissions[at];
-                if now[j] == 0.0 || log_sum == f64::NEG_INFINITY {
-                    now[j] = 0.0;
+                if *rest == 0.0 || log_sum == f64::NEG_INFINITY {
+                    *rest = 0.0;
                     continue;
                 }
                 let sum = (log_sum - largest - self.scores.shift).exp();
                 if sum > TINY {
-                    now[j] /= sum;
+                    *rest /= sum;
                     continue;
                 }
                 for k in 0..tags {
                     let exponent = alpha_before[k] + self.scores.transitions[k * tags + j] - log_sum;
-                    let share = now[j] * exponent.exp();
+                    let share = *rest * exponent.exp();
                     loss.scores.transitions[k * tags + j] += share;
                     before[k] += share;
                 }
-                now[j] = 0.0;
+                *rest = 0.0;
             }
             // What is left in `now` is by_alpha / sum: the shares are products, without an exponential for each.
             for k in 0..tags {
                 let row = &self.scores.exp_transitions[k * tags..(k + 1) * tags];
                 let totals = &mut loss.scores.transitions[k * tags..(k + 1) * tags];
-                for ((total, factor), rest) in totals.iter_mut().zip(row).zip(now.iter()) {
+                for ((total, factor), rest) in totals.iter_mut().zip(row).zip(&now[..tags]) {
                     let share = scaled[k] * factor * rest;
                     *total += share;
                     before[k] += share;
                 }
             }
         }
-        for j in 0..tags {
-            loss.emissions[j] += by_alpha[j];
-            loss.scores.start[j] += by_alpha[j];
-        }
+        loss.scores.start.copy_from_slice(&by_alpha[..tags]);
+        loss.emissions[..tags].iter_mut().zip(&by_alpha).for_each(|(total, share)| *total += share);
         let steps = if self.beta.is_empty() { 0 } else { tokens - 1 };
         for t in 0..steps {
             for k in 0..tags {

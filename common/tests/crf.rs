@@ -1,6 +1,5 @@
 //! The CRF against brute force, finite differences and pytorch-crf.
 #![cfg(feature = "tensor")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use common::crf::{Crf, Scores};
 use common::nn::checkpoint::named;

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command talks to its user")]
 
 mod checks;
+mod compare;
 mod data;
 mod readme;
 mod reproduce;
@@ -41,6 +42,8 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Run a crate and its peers in turn on the same inputs
+    Compare(compare::Arguments),
     /// Run a crate's benchmarks in the profile that everything else is built in
     Bench {
         /// Crate
@@ -67,6 +70,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Tidy => tidy::run(&root),
         Verb::Data(arguments) => data::run(&root, &arguments),
         Verb::Readme { check } => readme::run(&root, check),
+        Verb::Compare(arguments) => compare::run(&root, &arguments),
         Verb::Bench { name } => {
             setup::run(&root, &setup::Arguments::default())?;
             checks::cargo(&root, &["bench", "--profile", "dev", "--package", &name])

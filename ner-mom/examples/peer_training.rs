@@ -1,0 +1,50 @@
+//! Our side of the peer case `training`: one epoch of the BiLSTM tagger, timed; writes the inputs.
+#![expect(clippy::print_stdout, reason = "the answer goes to standard output")]
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use common::formats::{Scheme, Sentence, Span};
+use common::seed;
+use ner_mom::config::TrainConfig;
+use ner_mom::model::Model;
+use ner_mom::train::train;
+use rand::Rng;
+use serde_json::json;
+use tch::Device;
+
+/// Sentences of Zipf-like words, 3 to 40 of them, with entities.
+fn sentences() -> Vec<Sentence> {
+    let mut rng = seed::rng(1, "sentences", 0);
+    let mut word = || {
+        let rank = (8000.0_f64.powf(rng.random::<f64>())) as u64;
+        format!("w{}x{}", rank * 7919 % 8000, "abcdefgh".repeat((rank % 2) as usize))
+    };
+    let mut lengths = seed::rng(1, "lengths", 0);
+    (0..2000)
+        .map(|_| {
+            let n = 3 + (37.0 * lengths.random::<f64>().powi(2)) as usize;
+            let span = Span { start: n / 3, end: n / 3 + 1, label: ["PER", "LOC"][n % 2].to_owned() };
+            Sentence { words: (0..n).map(|_| word()).collect(), spans: vec![span], ..Sentence::default() }
+        })
+        .collect()
+}
+
+fn main() -> Result<()> {
+    let work = PathBuf::from(std::env::args().nth(1).context("usage: peer_training WORK")?);
+    tch::set_num_threads(1);
+    let data = sentences();
+    let line = |s: &Sentence| {
+        format!("{}\n", json!({"words": s.words, "tags": Scheme::Iob2.encode(&s.spans, s.words.len())}))
+    };
+    std::fs::write(work.join("training.jsonl"), data.iter().map(line).collect::<String>())?;
+    let config = TrainConfig { epochs: 1, ..TrainConfig::bilstm("ce".parse()?) };
+    let run = || {
+        let mut model = Model::new(config.clone(), &data, 1, Device::Cpu);
+        train(&mut model, &data, &data[..1], 1, |_| true)
+    };
+    run()?; // warm-up
+    let history = run()?;
+    println!("{}", json!({"seconds": history.steps_s, "items": history.words, "values": []}));
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! `compare`: ours and a peer in turn on the same inputs, outputs checked, ratio of medians.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{checks, setup};
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Crate with a `compare` folder
+    name: String,
+    /// Cases [default: all]
+    cases: Vec<String>,
+    /// Runs of each side
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cases {
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    ours: String,
+    peer: String,
+    target: f64,
+    tolerance: Option<f64>,
+    note: String,
+}
+
+/// What both programs print on their last line.
+#[derive(Clone, Deserialize, Serialize)]
+struct Answer {
+    seconds: f64,
+    items: f64,
+    values: Vec<f64>,
+}
+
+pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
+    setup::run(root, &setup::Arguments::default())?;
+    let folder = root.join(&arguments.name).join("compare");
+    let text = fs::read_to_string(folder.join("cases.toml"))
+        .with_context(|| format!("`{}` has no compare/cases.toml", arguments.name))?;
+    let cases: Cases = toml::from_str(&text)?;
+    let python = environment(root, &folder)?;
+    checks::cargo(root, &["build", "--package", &arguments.name, "--examples"])?;
+    let work = root.join("target/compare");
+    fs::create_dir_all(&work)?;
+    let mut results = Vec::new();
+    for case in
+        cases.case.iter().filter(|case| arguments.cases.is_empty() || arguments.cases.contains(&case.name))
+    {
+        let mut ours = Command::new(root.join("target/debug/examples").join(&case.ours));
+        let mut peer = Command::new(&python);
+        peer.arg(folder.join(&case.peer));
+        let (mut mine, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..arguments.rounds {
+            mine.push(answer(ours.arg(&work)).with_context(|| format!("{}: {}", case.name, case.ours))?);
+            theirs.push(answer(peer.arg(&work)).with_context(|| format!("{}: {}", case.name, case.peer))?);
+        }
+        results.push(summary(case, &mine, &theirs)?);
+    }
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let processor = processor
+        .lines()
+        .find(|line| line.starts_with("model name"))
+        .and_then(|line| line.split(": ").nth(1));
+    let out = root.join("reports").join(&arguments.name);
+    fs::create_dir_all(&out)?;
+    let report = json!({"processor": processor, "threads": 1, "rounds": arguments.rounds, "cases": results});
+    fs::write(out.join("compare.json"), format!("{report:#}\n"))?;
+    Ok(())
+}
+
+/// Python with the pinned peers, in an environment of its own.
+fn environment(root: &Path, folder: &Path) -> Result<std::path::PathBuf> {
+    let venv = root.join(".venv-compare");
+    let python = venv.join("bin/python");
+    let requirements = fs::read_to_string(folder.join("requirements.txt"))?;
+    let stamp = venv.join("requirements.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == requirements) {
+        return Ok(python);
+    }
+    let make =
+        Command::new("python3").args(["-m", "venv"]).arg(&venv).status().context("starting python3")?;
+    let mut pip = Command::new(venv.join("bin/pip"));
+    pip.args(["install", "--quiet", "--requirement"]).arg(folder.join("requirements.txt"));
+    if !make.success() || !pip.status()?.success() {
+        bail!("the peers could not be installed into .venv-compare; see above");
+    }
+    fs::write(stamp, requirements)?;
+    Ok(python)
+}
+
+fn answer(command: &mut Command) -> Result<Answer> {
+    let output = command.env("OMP_NUM_THREADS", "1").env("MKL_NUM_THREADS", "1").output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    serde_json::from_str(text.lines().last().unwrap_or_default())
+        .with_context(|| format!("unreadable answer `{text}`"))
+}
+
+fn median(answers: &[Answer]) -> f64 {
+    let mut speeds: Vec<f64> = answers.iter().map(|answer| answer.items / answer.seconds).collect();
+    speeds.sort_by(f64::total_cmp);
+    speeds[speeds.len() / 2]
+}
+
+fn summary(case: &Case, ours: &[Answer], peer: &[Answer]) -> Result<serde_json::Value> {
+    let (mine, theirs) = (median(ours), median(peer));
+    let differences =
+        ours[0].values.iter().zip(&peer[0].values).map(|(a, b)| (a - b).abs() / a.abs().max(1.0));
+    let difference = differences.fold(0.0, f64::max);
+    if let Some(tolerance) = case
+        .tolerance
+        .filter(|tolerance| difference > *tolerance || ours[0].values.len() != peer[0].values.len())
+    {
+        bail!("{}: outputs differ by {difference:e}, at most {tolerance:e} is allowed", case.name);
+    }
+    let ratio = mine / theirs;
+    println!(
+        "{:10} ours {mine:12.0}/s  peer {theirs:12.0}/s  ratio {ratio:7.2}  target {:5.1}  {}",
+        case.name, case.target, case.note
+    );
+    Ok(
+        json!({"name": case.name, "note": case.note, "target": case.target, "ours_per_s": mine, "peer_per_s": theirs,
+        "ratio": ratio, "largest_difference": case.tolerance.map(|_| difference), "ours": ours, "peer": peer}),
+    )
+}
