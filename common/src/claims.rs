@@ -161,6 +161,8 @@ pub enum Verdict {
     Opposite,
     /// The interval rules an effect of the claimed size out.
     NoEffect,
+    /// Of a claim: so many parts are opposite or without effect that it cannot hold.
+    NotReproduced,
     /// The runs do not decide.
     Inconclusive,
     /// Not run in this preset, or the preset gives no verdict.
@@ -174,6 +176,7 @@ impl Verdict {
             Self::Reproduced => "✔ reproduced",
             Self::Opposite => "✘ opposite",
             Self::NoEffect => "✘ no effect",
+            Self::NotReproduced => "✘ not reproduced",
             Self::Inconclusive => "? inconclusive",
             Self::NotEvaluated => "– not evaluated",
         }
@@ -315,8 +318,9 @@ fn combine(needs: usize, gives_verdicts: bool, parts: &[JudgedPart]) -> (Verdict
     let verdict = match () {
         () if missing == of => Verdict::NotEvaluated,
         () if reproduced >= needs => Verdict::Reproduced,
-        () if of - opposite - none < needs && opposite > 0 => Verdict::Opposite,
-        () if of - opposite - none < needs => Verdict::NoEffect,
+        () if opposite == of => Verdict::Opposite,
+        () if none == of => Verdict::NoEffect,
+        () if of - opposite - none < needs => Verdict::NotReproduced,
         () => Verdict::Inconclusive,
     };
     (verdict, why)

@@ -171,17 +171,17 @@ impl Report {
         let all = [
             Verdict::Reproduced,
             Verdict::Opposite,
+            Verdict::NotReproduced,
             Verdict::NoEffect,
             Verdict::Inconclusive,
             Verdict::NotEvaluated,
         ];
         let count = |verdict| self.claims.iter().filter(|claim| claim.verdict_direction == verdict).count();
-        let words: Vec<String> = all
-            .into_iter()
-            .filter(|v| count(*v) > 0)
-            .map(|v| format!("{} {}", count(v), &v.label()[v.label().find(' ').map_or(0, |i| i + 1)..]))
-            .collect();
-        format!("{} claims · {}", self.claims.len(), words.join(" · "))
+        let words = |verdict: Verdict| verdict.label().split_once(' ').map_or("", |(_, words)| words);
+        let present = all.into_iter().filter(|verdict| count(*verdict) > 0);
+        let counts: Vec<String> =
+            present.map(|verdict| format!("{} {}", count(verdict), words(verdict))).collect();
+        format!("{} claims · {}", self.claims.len(), counts.join(" · "))
     }
 
     /// What the report can check about itself: text, whether it holds, the evidence.
