@@ -198,7 +198,10 @@ fn compute(finished: &Finished, around: &Circumstances) -> BTreeMap<String, Stri
             format!("{} words/s on one core", number(stats::median(&speed).unwrap_or(0.0), 0)),
         ),
         ("workers".to_owned(), format!("{} processes of one thread", around.workers)),
-        ("wall time of the last invocation".to_owned(), format!("{} s", number(around.wall_s, 0))),
+        (
+            "wall time of the last invocation, stored runs excluded".to_owned(),
+            format!("{} s", number(around.wall_s, 0)),
+        ),
     ])
 }
 

@@ -165,6 +165,21 @@ fn identity(finished: &Finished, folder: &Path) -> Result<Section> {
         }
     }
     let (ratios, gains): (Vec<f64>, Vec<f64>) = groups.values().flatten().map(|&[x, y]| (x, y)).unzip();
+    let over = finished.settings().into_iter().filter(|(setting, _)| setting.ends_with("-over")).map(
+        |(setting, _)| {
+            let ratio = |arm: &str| {
+                let mean = stats::mean(&finished.metric(&setting, arm, "predicted_gold_ratio"));
+                mean.map_or("not run".to_owned(), |ratio| number(ratio, 2))
+            };
+            format!(
+                "{setting}: oversampled {}, recall {}, ce {}",
+                ratio("oversampled"),
+                ratio("recall"),
+                ratio("ce")
+            )
+        },
+    );
+    let over: Vec<String> = over.collect();
     let correlation = stats::spearman(&ratios, &gains).map_or("undefined".to_owned(), |rho| number(rho, 2));
     let error = identity_error(0.3);
     let scatter = Figure::Scatter {
@@ -178,6 +193,10 @@ fn identity(finished: &Finished, folder: &Path) -> Result<Section> {
         "With cross-entropy and one shared normaliser, λ·(1/N) Σ ce + (1−λ)·(1/N) Σ over O of ce equals (1/N) Σ w·ce with w = 1 for O and w = λ for every entity class. MoM over cross-entropy is therefore weighted cross-entropy that moves weight towards the majority class, opposite to inverse class frequency.".to_owned(),
         format!("Checked by running both on 200 random words in f64 (λ = 0.3): loss and gradient differ by at most {error:.1e}."),
         "So MoM must make a model predict fewer entity words: precision rises, recall falls. It can raise F1 only where the baseline predicts too many. That is a prediction about when MoM helps: the gain should grow with the baseline's predicted-to-gold ratio. The settings named `over` test it with baselines that were made to over-predict: sentences drawn by their share of entity words (`oversampled`), and cross-entropy with a light O (`recall`).".to_owned(),
+        match over.is_empty() {
+            true => "They are not part of this preset.".to_owned(),
+            false => format!("Mean predicted-to-gold ratios of the baselines there: {}. Where a ratio is below 1 the baseline was not made to over-predict after all, and the pair does not test the prediction.", over.join("; ")),
+        },
         format!("Over all {} pairs of runs the rank correlation between the baseline's ratio and the gain is {correlation}.", ratios.len()),
     ];
     Ok(Section {
