@@ -165,6 +165,10 @@ struct Lattice<'a> {
     scores: &'a Scores,
     emissions: &'a [f64],
     alpha: Vec<f64>,
+    /// `exp(alpha − the token's largest alpha)`, kept for the way back.
+    scaled: Vec<f64>,
+    /// Sums of the products of `scaled` and the transitions into each tag, kept for the way back.
+    sums: Vec<f64>,
     beta: Vec<f64>,
     log_z: f64,
 }
@@ -176,16 +180,16 @@ impl<'a> Lattice<'a> {
         let tokens = emissions.len() / tags;
         let mut alpha = vec![0.0; emissions.len()];
         if tokens == 0 {
-            return Self { scores, emissions, alpha, beta: Vec::new(), log_z: 0.0 };
+            return Self { scores, emissions, alpha, scaled: vec![], sums: vec![], beta: vec![], log_z: 0.0 };
         }
-        let mut scaled = vec![0.0; tags];
-        let mut sums = vec![0.0; tags];
+        let (mut scaled, mut sums) = (alpha.clone(), alpha.clone());
         (0..tags).for_each(|j| alpha[j] = scores.start[j] + emissions[j]);
         for t in 1..tokens {
             let (before, now) = alpha.split_at_mut(t * tags);
             let before = &before[(t - 1) * tags..];
-            let largest = exponentials(before, &mut scaled);
-            sums.fill(0.0);
+            let scaled = &mut scaled[(t - 1) * tags..t * tags];
+            let largest = exponentials(before, scaled);
+            let sums = &mut sums[t * tags..(t + 1) * tags];
             for (k, weight) in scaled.iter().enumerate() {
                 let row = &scores.exp_transitions[k * tags..(k + 1) * tags];
                 sums.iter_mut().zip(row).for_each(|(sum, factor)| *sum += weight * factor);
@@ -200,7 +204,7 @@ impl<'a> Lattice<'a> {
         }
         let last = &alpha[(tokens - 1) * tags..];
         let log_z = log_sum_exp(last.iter().zip(&scores.end).map(|(a, b)| a + b));
-        Self { scores, emissions, alpha, beta: Vec::new(), log_z }
+        Self { scores, emissions, alpha, scaled, sums, beta: Vec::new(), log_z }
     }
 
     /// With the backward sums.
@@ -254,12 +258,11 @@ impl<'a> Lattice<'a> {
             by_alpha[last + j] += share;
             loss.scores.end[j] += share;
         }
-        let mut scaled = vec![0.0; tags];
         for t in (1..tokens).rev() {
             let (before, now) = by_alpha.split_at_mut(t * tags);
             let before = &mut before[(t - 1) * tags..];
             let alpha_before = &self.alpha[(t - 1) * tags..t * tags];
-            let largest = exponentials(alpha_before, &mut scaled);
+            let scaled = &self.scaled[(t - 1) * tags..t * tags];
             for (j, rest) in now[..tags].iter_mut().enumerate() {
                 let at = t * tags + j;
                 loss.emissions[at] += *rest;
@@ -268,7 +271,7 @@ impl<'a> Lattice<'a> {
                     *rest = 0.0;
                     continue;
                 }
-                let sum = (log_sum - largest - self.scores.shift).exp();
+                let sum = self.sums[at];
                 if sum > TINY {
                     *rest /= sum;
                     continue;
