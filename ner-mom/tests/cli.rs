@@ -142,7 +142,7 @@ fn a_damaged_model_is_refused() {
 #[test]
 fn missing_data_name_the_command_that_fetches_them() {
     let folder = tempfile::tempdir().unwrap();
-    let message = error(folder.path(), &["reproduce", "--data", "nowhere"]);
+    let message = error(folder.path(), &["reproduce", "--preset", "cpu", "--data", "nowhere"]);
     assert!(message.contains("fetch it with `cargo xtask data get wac-knp`"), "{message}");
 }
 

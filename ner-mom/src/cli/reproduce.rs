@@ -6,12 +6,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use common::data::DataError;
 use common::device::{self, Choice};
 use common::report::claim_table;
 use common::{claims, data, files, interrupt, progress};
 
 use super::workspace;
-use crate::experiment::design::{Design, Job};
+use crate::experiment::design::{Design, Job, Preset};
 use crate::experiment::outcome::Outcome;
 use crate::experiment::workers::{Workers, serve};
 use crate::experiment::{Circumstances, Corpora, Finished, carry_out, choose, report};
@@ -62,6 +63,8 @@ pub(super) struct WorkerArguments {
     data: PathBuf,
     #[arg(long)]
     device: Choice,
+    #[arg(long)]
+    generate: bool,
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
@@ -69,7 +72,7 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
     interrupt::listen();
     tch::set_num_threads(1);
     let device = arguments.device.open()?;
-    let mut corpora = Corpora::below(arguments.data.clone());
+    let mut corpora = Corpora::below(arguments.data.clone(), arguments.generate);
     serve(|job| carry_out(job, &mut corpora, device))
 }
 
@@ -83,9 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     let environment = std::env::var("BENKYOKAI_DATA").ok();
     let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
-    for cell in &design.cells {
-        data::locate(&root, cell.corpus.data_set())?;
-    }
+    let generated = missing(&design, &root)?;
     let device = arguments.device.parse::<Choice>()?.open()?;
     let folder = run_folder(arguments, &design)?;
     let count = arguments
@@ -101,7 +102,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         "--device".into(),
         arguments.device.clone(),
     ];
-    let workers = Workers { command: command.into(), count, store: folder.join("jobs") };
+    let generate = (!generated.is_empty()).then(|| "--generate".to_owned());
+    let command: Vec<String> = command.into_iter().chain(generate).collect();
+    let workers = Workers { command, count, store: folder.join("jobs") };
     interrupt::listen();
     let limit_s = arguments.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
     let phase = |name: &str, jobs: &[Job]| {
@@ -129,6 +132,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         command: command_line(arguments),
         workspace: workspace(),
         data: root,
+        generated,
         device: device::facts(device),
         workers: count,
         wall_s: started.elapsed().as_secs_f64(),
@@ -143,6 +147,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     println!("{}", claim_table(&report));
     println!("{}", published.join("report.html").display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Data sets of the design that are not below `root`. Only `quick` may go on without them, on generated text.
+fn missing(design: &Design, root: &Path) -> Result<Vec<String>> {
+    let mut missing = Vec::new();
+    for cell in &design.cells {
+        match data::locate(root, cell.corpus.data_set()) {
+            Err(error @ DataError::Missing { .. }) if design.preset == Preset::Quick => {
+                eprintln!("warning: {error}; generated text stands in for it");
+                missing.push(cell.corpus.data_set().to_owned());
+            }
+            found => drop(found?),
+        }
+    }
+    Ok(missing)
 }
 
 fn command_line(arguments: &Arguments) -> String {

@@ -13,14 +13,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use common::data::{self, DataSet};
+use common::data::{self, DataError};
 use common::files;
 use common::formats::{Sentence, Span};
 use common::metrics::entity::{EntityScores, Errors};
 use common::nn::checkpoint::named;
 use tch::{Device, Kind, Tensor};
 
-use crate::data::{CorpusName, Splits, sample};
+use crate::data::{CorpusName, Splits, generated, sample};
 use crate::model::Model;
 use crate::train::train;
 pub use analysis::{Finished, choose, judge};
@@ -33,19 +33,23 @@ pub use tables::identity_error;
 #[derive(Debug)]
 pub struct Corpora {
     root: PathBuf,
+    generate: bool,
     read: HashMap<CorpusName, Splits>,
 }
 
 impl Corpora {
-    /// Corpora below a data root, none read yet.
-    pub fn below(root: PathBuf) -> Self {
-        Self { root, read: HashMap::new() }
+    /// Corpora below a data root, none read yet; `generate` replaces missing ones by generated text.
+    pub fn below(root: PathBuf, generate: bool) -> Self {
+        Self { root, generate, read: HashMap::new() }
     }
 
     fn get(&mut self, corpus: CorpusName) -> Result<&Splits> {
         if !self.read.contains_key(&corpus) {
-            let set: DataSet = data::locate(&self.root, corpus.data_set())?;
-            self.read.insert(corpus, corpus.read(&set).with_context(|| format!("reading {corpus}"))?);
+            let splits = match data::locate(&self.root, corpus.data_set()) {
+                Err(DataError::Missing { .. }) if self.generate => generated(corpus),
+                found => corpus.read(&found?).with_context(|| format!("reading {corpus}"))?,
+            };
+            self.read.insert(corpus, splits);
         }
         Ok(&self.read[&corpus])
     }

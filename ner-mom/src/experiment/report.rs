@@ -23,6 +23,8 @@ pub struct Circumstances {
     pub workspace: std::path::PathBuf,
     /// Data root.
     pub data: std::path::PathBuf,
+    /// Data sets that were missing and replaced by generated text.
+    pub generated: Vec<String>,
     /// Facts about libtorch and the device.
     pub device: BTreeMap<String, String>,
     /// Worker processes.
@@ -52,6 +54,13 @@ pub fn report(
         ),
         _ => format!("{seeds} seeds per compared run, settings chosen on development data."),
     };
+    let headline = match around.generated.is_empty() {
+        true => headline,
+        false => format!(
+            "Generated text instead of {}: this shows that everything runs, nothing else. {headline}",
+            around.generated.join(", ")
+        ),
+    };
     let mut environment = environment::capture(&around.workspace);
     environment.extend(around.device.clone());
     let mut report = Report {
@@ -67,7 +76,7 @@ pub fn report(
         sections: tables::sections(finished, folder)?,
         compute: compute(finished, around),
         environment,
-        data: data_files(finished, &around.data)?,
+        data: data_files(finished, around)?,
         determinism: determinism(finished, around),
         command: around.command.clone(),
         limits: limits(),
@@ -216,11 +225,14 @@ fn determinism(finished: &Finished, around: &Circumstances) -> BTreeMap<String, 
     ])
 }
 
-fn data_files(finished: &Finished, root: &Path) -> Result<Vec<DataFile>> {
+fn data_files(finished: &Finished, around: &Circumstances) -> Result<Vec<DataFile>> {
     let corpora: BTreeSet<CorpusName> = finished.compared.iter().map(|(job, _)| job.corpus).collect();
     let mut files = Vec::new();
     for corpus in corpora {
-        let set = data::locate(root, corpus.data_set())?;
+        if around.generated.iter().any(|name| name == corpus.data_set()) {
+            continue;
+        }
+        let set = data::locate(&around.data, corpus.data_set())?;
         for path in corpus.files() {
             let Some(entry) = set.entry.files.iter().find(|file| file.path == *path) else { continue };
             files.push(DataFile {
