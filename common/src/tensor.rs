@@ -47,7 +47,7 @@ pub fn reverse_gradient(input: &Tensor, strength: f64) -> Tensor {
 /// analytic gradient into libtorch's graph as a single node. Values and gradients must be finite.
 ///
 /// # Panics
-/// Without any tensor.
+/// Without any tensor, or when the tensors differ in kind or device.
 ///
 /// ```
 /// use common::tensor::with_gradient;
@@ -59,10 +59,9 @@ pub fn reverse_gradient(input: &Tensor, strength: f64) -> Tensor {
 /// assert_eq!(Vec::<f64>::try_from(x.grad()).unwrap(), [0.5, -1.0]);
 /// ```
 pub fn with_gradient(value: f64, gradients: &[(&Tensor, &Tensor)]) -> Tensor {
-    let (first, _) = gradients[0];
-    let start = first.new_full([] as [i64; 0], value, (first.kind(), first.device()));
-    gradients.iter().fold(start, |node, (tensor, gradient)| {
-        let linear = (*tensor * gradient.detach()).sum(tensor.kind());
-        node + (&linear - linear.detach())
-    })
+    let dots = gradients
+        .iter()
+        .map(|(tensor, gradient)| tensor.flatten(0, -1).dot(&gradient.detach().flatten(0, -1)));
+    let linear = dots.reduce(|sum, dot| sum + dot).expect("at least one tensor");
+    (&linear - linear.detach()) + value
 }

@@ -71,7 +71,7 @@ fn loss_gradients_and_decoding_equal_pytorch_crf() {
     }
     let emissions = golden_tensor(&golden["emissions"]).set_requires_grad(true);
     let gold: Vec<Vec<usize>> = serde_json::from_value(golden["tags"].clone()).unwrap();
-    let loss = crf.loss(&emissions, &gold, None);
+    let loss = crf.loss(&emissions, &gold);
     assert!((loss.double_value(&[]) - golden["loss"].as_f64().unwrap()).abs() < 1e-12);
     loss.backward();
     assert!(max_difference(&emissions.grad(), &golden_tensor(&golden["emission_gradient"])) < 1e-12);
@@ -85,41 +85,61 @@ fn loss_gradients_and_decoding_equal_pytorch_crf() {
     assert_eq!(crf.decode(&emissions, &[6, 3, 1]), decoded);
 }
 
+/// A loss over log-marginals `[6, 3]` that no symmetry hides: a weighted likelihood and a square.
+fn over_marginals(log_marginals: &Tensor) -> Tensor {
+    let kind = log_marginals.kind();
+    let weights =
+        Tensor::linspace(0.1, 1.3, log_marginals.numel() as i64, (kind, Device::Cpu)).view_as(log_marginals);
+    -(log_marginals * &weights).sum(kind) + (log_marginals.exp() * weights).square().sum(kind)
+}
+
 #[test]
 fn gradients_match_finite_differences_for_both_losses() {
     let _rng = torch_rng(4);
     let (_store, crf) = crf(3);
     let emissions = Tensor::randn([2, 4, 3], (Kind::Double, Device::Cpu));
     let gold = [vec![0, 2, 1, 1], vec![2, 0]];
-    let weights = [vec![1.0, 0.3, 0.3, 0.3], vec![0.3, 1.0]];
-    for weights in [None, Some(&weights[..])] {
-        let error = gradient_error(|emissions| crf.loss(emissions, &gold, weights), &emissions);
-        assert!(error < 1e-7, "relative error {error:e}");
-    }
+    let error = gradient_error(|emissions| crf.loss(emissions, &gold), &emissions);
+    assert!(error < 1e-7, "relative error {error:e}");
+    // The marginal loss runs a backward pass inside, so it needs recording even where only its value is asked for.
+    let marginal =
+        |emissions: &Tensor| tch::with_grad(|| crf.marginal_loss(emissions, &[4, 2], over_marginals));
+    let error = gradient_error(marginal, &emissions);
+    assert!(error < 1e-7, "relative error {error:e}");
 }
 
 #[test]
-fn gradients_of_the_weighted_loss_towards_the_transitions_match_finite_differences() {
+fn gradients_towards_the_transitions_match_finite_differences() {
     let mut rng = seed::rng(2, "weighted", 0);
     let _rng = torch_rng(6);
     let (store, crf) = crf(3);
     let emissions = Tensor::from_slice(&random(&mut rng, 12)).view([1, 4, 3]);
-    let (gold, weights) = ([vec![0, 2, 1, 1]], [vec![1.0, 0.3, 0.5, 0.2]]);
-    let value = || crf.loss(&emissions, &gold, Some(&weights)).double_value(&[]);
-    crf.loss(&emissions.copy().set_requires_grad(true), &gold, Some(&weights)).backward();
+    let loss = |emissions: &Tensor| crf.marginal_loss(emissions, &[4], over_marginals);
+    loss(&emissions.copy().set_requires_grad(true)).backward();
     for (name, variable) in named(&store) {
         let gradient = Vec::<f64>::try_from(variable.grad().flatten(0, -1)).unwrap();
-        let _guard = tch::no_grad_guard();
         for (place, analytic) in gradient.iter().enumerate() {
             let nudge = |by: f64| {
-                let _ = variable.view([-1]).get(place as i64).g_add_scalar_(by);
-                value()
+                tch::no_grad(|| drop(variable.view([-1]).get(place as i64).g_add_scalar_(by)));
+                loss(&emissions).double_value(&[])
             };
             let (up, down) = (nudge(1e-6), nudge(-2e-6));
             nudge(1e-6);
             assert!(((up - down) / 2e-6 - analytic).abs() < 1e-7, "{name} {place}");
         }
     }
+}
+
+#[test]
+fn the_likelihood_of_marginals_of_one_token_is_the_likelihood() {
+    let _rng = torch_rng(8);
+    let (_store, crf) = crf(3);
+    let emissions = Tensor::randn([2, 1, 3], (Kind::Double, Device::Cpu));
+    let gold = Tensor::from_slice(&[2_i64, 0]).view([2, 1]);
+    let of_marginals =
+        crf.marginal_loss(&emissions, &[1, 1], |logs| -logs.gather(1, &gold, false).mean(Kind::Double));
+    let whole = crf.loss(&emissions, &[vec![2], vec![0]]);
+    assert!(max_difference(&of_marginals, &whole) < 1e-12);
 }
 
 #[test]
@@ -141,6 +161,6 @@ fn extreme_equal_and_empty_sentences_are_exact() {
         loss.value.abs() < 1e-6 && loss.emissions.iter().all(|gradient| gradient.is_finite()),
         "{loss:?}"
     );
-    let weighted = wild.weighted_marginal_loss(&emissions, &[2, 0, 1], &[1.0, 0.5, 0.5]);
+    let weighted = wild.marginal_loss(&emissions, 1.0, vec![0.5; 9]);
     assert!(weighted.value.is_finite() && weighted.emissions.iter().all(|gradient| gradient.is_finite()));
 }

@@ -6,7 +6,7 @@ use common::nn::char_cnn::CharCnn;
 use common::nn::checkpoint::named;
 use common::nn::linear::Linear;
 use common::nn::lstm::Lstm;
-use common::optim::{AdamW, AdamWConfig, clip_grad_norm};
+use common::optim::{AdamW, AdamWConfig, ScheduleFree, ScheduleFreeConfig, clip_grad_norm};
 use common::testing::{golden, golden_tensor, max_difference, torch_rng};
 use serde_json::Value;
 use tch::nn::{Init, VarStore};
@@ -109,12 +109,53 @@ fn adamw_equals_pytorch_over_twenty_steps() {
 }
 
 #[test]
+fn schedule_free_adamw_equals_the_package_and_resumes_bit_by_bit() {
+    let golden = golden(env!("CARGO_MANIFEST_DIR"), "schedule_free.json");
+    let mut store = VarStore::new(Device::Cpu);
+    let weight = store.root().var("weight", &[3, 2], Init::Const(0.0));
+    let bias = store.root().var("bias", &[3], Init::Const(0.0));
+    store.double();
+    let start = Tensor::arange(9, (Kind::Double, Device::Cpu)).cos();
+    tch::no_grad(|| {
+        weight.shallow_clone().copy_(&start.narrow(0, 0, 6).view([3, 2]));
+        bias.shallow_clone().copy_(&start.narrow(0, 6, 3));
+    });
+    let config = ScheduleFreeConfig { weight_decay: 0.1, warmup_steps: 4, ..ScheduleFreeConfig::new(0.05) };
+    let mut optimiser = ScheduleFree::new(&store, config);
+    let check = |place: &Value| {
+        assert!(max_difference(&weight, &golden_tensor(&place["weight"])) < SAME);
+        assert!(max_difference(&bias, &golden_tensor(&place["bias"])) < SAME);
+    };
+    for t in 0..20 {
+        if t == 10 {
+            let state: Vec<_> = optimiser.state().iter().map(|(n, s)| (n.clone(), s.copy())).collect();
+            optimiser = ScheduleFree::new(&store, config);
+            optimiser.load_state(&state).unwrap();
+        }
+        let g = (Tensor::arange(9, (Kind::Double, Device::Cpu)) * 1.3 + f64::from(t)).sin();
+        optimiser.zero_grad();
+        let at_weight = (&weight * g.narrow(0, 0, 6).view([3, 2])).sum(Kind::Double);
+        (at_weight + (&bias * g.narrow(0, 6, 3) / 2.0).sum(Kind::Double)).backward();
+        optimiser.step();
+        let place = &golden["steps"][(t + 1).to_string()];
+        if !place.is_null() {
+            check(place);
+        }
+    }
+    let trained = weight.detach().copy();
+    optimiser.begin_evaluation();
+    check(&golden["average"]);
+    optimiser.end_evaluation();
+    assert_eq!(weight.detach(), trained);
+}
+
+#[test]
 fn the_state_of_another_model_is_refused() {
     let store = VarStore::new(Device::Cpu);
     let _ = store.root().var("weight", &[2], Init::Const(0.0));
     let mut optimiser = AdamW::new(&store, AdamWConfig::adam());
     let error = optimiser.load_state(&[]).unwrap_err().to_string();
-    assert!(error.starts_with("the optimiser state lacks `opt.m.weight`"), "{error}");
+    assert!(error.starts_with("the optimiser state lacks `opt.step`"), "{error}");
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn main() -> Result<()> {
         emissions.zero_grad();
         named(&store).iter_mut().for_each(|(_, tensor)| tensor.zero_grad());
         let started = Instant::now();
-        let node = crf.loss(&emissions, &gold, None);
+        let node = crf.loss(&emissions, &gold);
         node.backward();
         times.push(started.elapsed().as_secs_f64());
         loss = node.double_value(&[]);

@@ -1,11 +1,11 @@
 //! Weights in safetensors files, checked by name, shape and kind in both directions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tch::Tensor;
 use tch::nn::VarStore;
+use tch::{Kind, Tensor};
 use thiserror::Error;
 
 use crate::tensor::first_line;
@@ -66,16 +66,51 @@ pub fn named(store: &VarStore) -> Vec<(String, Tensor)> {
 /// # Errors
 /// [`CheckpointError::Unreadable`]; [`CheckpointError::Different`] with every difference, the store untouched.
 pub fn load_checked(store: &VarStore, path: &Path) -> Result<(), CheckpointError> {
-    let read = Tensor::read_safetensors(path);
-    let found: HashMap<String, Tensor> = read
-        .map_err(|error| CheckpointError::Unreadable { path: path.to_owned(), problem: first_line(&error) })?
-        .into_iter()
-        .collect();
-    let variables = named(store);
+    copy_checked(&named(store), read(path)?, path)
+}
+
+/// The same for the part of the store whose names start with `prefix`, from a file of another program: `rename` gives
+/// the store's name of a tensor, or `None` for one to leave out; 16-bit numbers are widened.
+///
+/// # Errors
+/// As [`load_checked`].
+pub fn load_renamed(
+    store: &VarStore,
+    path: &Path,
+    prefix: &str,
+    rename: impl Fn(&str) -> Option<String>,
+) -> Result<(), CheckpointError> {
+    let widened = |tensor: Tensor| match tensor.kind() {
+        Kind::Half | Kind::BFloat16 => tensor.to_kind(Kind::Float),
+        _ => tensor,
+    };
+    let found = read(path)?.into_iter();
+    let found = found.filter_map(|(name, tensor)| Some((rename(&name)?, widened(tensor)))).collect();
+    let mut variables = named(store);
+    variables.retain(|(name, _)| name.starts_with(prefix));
+    copy_checked(&variables, found, path)
+}
+
+/// All tensors of a file.
+///
+/// # Errors
+/// [`CheckpointError::Unreadable`].
+pub fn read(path: &Path) -> Result<HashMap<String, Tensor>, CheckpointError> {
+    let tensors = Tensor::read_safetensors(path);
+    let unreadable =
+        |error| CheckpointError::Unreadable { path: path.to_owned(), problem: first_line(&error) };
+    Ok(tensors.map_err(unreadable)?.into_iter().collect())
+}
+
+fn copy_checked(
+    variables: &[(String, Tensor)],
+    found: HashMap<String, Tensor>,
+    path: &Path,
+) -> Result<(), CheckpointError> {
     let mut differences: Vec<String> =
         variables.iter().filter_map(|(name, variable)| difference(name, variable, found.get(name))).collect();
-    let known: HashMap<&str, &Tensor> = variables.iter().map(|(name, tensor)| (&**name, tensor)).collect();
-    let mut extra: Vec<&String> = found.keys().filter(|name| !known.contains_key(&***name)).collect();
+    let known: HashSet<&str> = variables.iter().map(|(name, _)| &**name).collect();
+    let mut extra: Vec<&String> = found.keys().filter(|name| !known.contains(&***name)).collect();
     extra.sort();
     differences.extend(extra.into_iter().map(|name| format!("`{name}` is not in the model")));
     if !differences.is_empty() {
@@ -83,7 +118,7 @@ pub fn load_checked(store: &VarStore, path: &Path) -> Result<(), CheckpointError
     }
     let _guard = tch::no_grad_guard();
     for (name, variable) in variables {
-        variable.shallow_clone().copy_(&found[&name]);
+        variable.shallow_clone().copy_(&found[name]);
     }
     Ok(())
 }

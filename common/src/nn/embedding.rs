@@ -12,7 +12,12 @@ pub struct Embedding {
 impl Embedding {
     /// New table at `path`, rows drawn from N(0, 1) as PyTorch's `nn.Embedding`.
     pub fn new(path: &Path, rows: i64, width: i64) -> Self {
-        Self { weight: path.var("weight", &[rows, width], Init::Randn { mean: 0.0, stdev: 1.0 }) }
+        Self::normal(path, rows, width, 1.0)
+    }
+
+    /// New table at `path`, rows drawn from N(0, `deviation`²).
+    pub fn normal(path: &Path, rows: i64, width: i64, deviation: f64) -> Self {
+        Self { weight: path.var("weight", &[rows, width], Init::Randn { mean: 0.0, stdev: deviation }) }
     }
 
     /// Rows of ids `[..]`, `[.., width]`.

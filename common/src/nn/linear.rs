@@ -3,6 +3,8 @@
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
+use super::gemm;
+
 /// `y = x Wᵀ + b` with `weight` `[out, in]` and `bias` `[out]`.
 #[derive(Debug)]
 pub struct Linear {
@@ -18,8 +20,14 @@ impl Linear {
         Self { weight: path.var("weight", &[to, from], uniform), bias: path.var("bias", &[to], uniform) }
     }
 
-    /// `[.., in]` to `[.., out]`.
+    /// New layer at `path` as BERT starts it: weights from N(0, `deviation`²), bias 0.
+    pub fn normal(path: &Path, from: i64, to: i64, deviation: f64) -> Self {
+        let weight = path.var("weight", &[to, from], Init::Randn { mean: 0.0, stdev: deviation });
+        Self { weight, bias: path.var("bias", &[to], Init::Const(0.0)) }
+    }
+
+    /// `[.., in]` to `[.., out]`, through the faster matrix library, see [`gemm`].
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        input.linear(&self.weight, Some(&self.bias))
+        gemm::linear(input, &self.weight, Some(&self.bias))
     }
 }

@@ -1,8 +1,12 @@
 //! Optimisers whose state can be saved, gradient clipping, learning-rate schedules.
 
+mod schedule_free;
+
 use tch::nn::VarStore;
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
 use thiserror::Error;
+
+pub use schedule_free::{ScheduleFree, ScheduleFreeConfig};
 
 /// Settings of [`AdamW`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,14 +58,11 @@ pub enum StateError {
 impl AdamW {
     /// An optimiser of all trainable variables of `store`, in the order of their names.
     pub fn new(store: &VarStore, config: AdamWConfig) -> Self {
-        let mut variables: Vec<_> =
-            store.variables().into_iter().filter(|(_, v)| v.requires_grad()).collect();
-        variables.sort_by(|a, b| a.0.cmp(&b.0));
         let slot = |(name, parameter): (String, Tensor)| {
             let zeros = parameter.detach().zeros_like();
             Slot { name, mean: zeros.copy(), square: zeros, parameter }
         };
-        Self { config, slots: variables.into_iter().map(slot).collect(), step: 0 }
+        Self { config, slots: trainable(store).into_iter().map(slot).collect(), step: 0 }
     }
 
     /// Forgets the gradients.
@@ -110,27 +111,39 @@ impl AdamW {
     /// # Errors
     /// [`StateError`] for a missing tensor or one of another shape.
     pub fn load_state(&mut self, state: &[(String, Tensor)]) -> Result<(), StateError> {
-        let find = |name: String| match state.iter().find(|(known, _)| *known == name) {
-            Some((_, tensor)) => Ok((name, tensor)),
-            None => Err(StateError::Missing(name)),
-        };
-        let shape = |name: &str, error: TchError| {
-            StateError::Shape(name.to_owned(), crate::tensor::first_line(&error))
-        };
         let _guard = tch::no_grad_guard();
+        let step = find_state(state, "opt.step", &[])?;
         for slot in &mut self.slots {
             for (prefix, target) in [("opt.m", &mut slot.mean), ("opt.v", &mut slot.square)] {
-                let (name, tensor) = find(format!("{prefix}.{}", slot.name))?;
-                if tensor.size() != target.size() {
-                    let problem = format!("has shape {:?}, expected {:?}", tensor.size(), target.size());
-                    return Err(StateError::Shape(name, problem));
-                }
-                target.f_copy_(tensor).map_err(|error| shape(&name, error))?;
+                let size = target.size();
+                target.copy_(find_state(state, &format!("{prefix}.{}", slot.name), &size)?);
             }
         }
-        self.step = find("opt.step".to_owned())?.1.int64_value(&[]) as i32;
+        self.step = step.int64_value(&[]) as i32;
         Ok(())
     }
+}
+
+/// Trainable variables of a store in the order of their names.
+fn trainable(store: &VarStore) -> Vec<(String, Tensor)> {
+    let mut variables: Vec<_> = store.variables().into_iter().filter(|(_, v)| v.requires_grad()).collect();
+    variables.sort_by(|a, b| a.0.cmp(&b.0));
+    variables
+}
+
+/// The saved tensor of this name when it has this shape.
+fn find_state<'a>(
+    state: &'a [(String, Tensor)],
+    name: &str,
+    shape: &[i64],
+) -> Result<&'a Tensor, StateError> {
+    let found = state.iter().find(|(known, _)| known == name);
+    let (_, tensor) = found.ok_or_else(|| StateError::Missing(name.to_owned()))?;
+    if tensor.size() == shape {
+        return Ok(tensor);
+    }
+    let problem = format!("has shape {:?}, expected {shape:?}", tensor.size());
+    Err(StateError::Shape(name.to_owned(), problem))
 }
 
 /// A gradient that is not a number: training has diverged.

@@ -6,11 +6,15 @@
 //! Source: Lafferty et al. 2001; conventions and parameter names of the package pytorch-crf. A loss is one node of
 //! libtorch's graph: value and gradient come from the recursions, not from a graph of one node per step.
 
+mod scaled;
+
 use tch::nn::{Init, Path};
 use tch::{Kind, Tensor};
 
 use crate::tensor::with_gradient;
 
+/// Range of scores, as a difference of logarithms, within which no product of exponentials underflows in f64.
+const TAME: f64 = 600.0;
 /// Sums below this are recomputed in log space: their terms may have underflowed.
 const TINY: f64 = 1e-200;
 
@@ -36,6 +40,8 @@ pub struct Scores {
     exp_transitions: Vec<f64>,
     /// Highest transition score.
     shift: f64,
+    /// Largest minus smallest score, over all three lists at once.
+    spread: f64,
 }
 
 /// Loss of one sentence with its gradients.
@@ -58,7 +64,8 @@ impl Scores {
         assert!(end.len() == start.len() && transitions.len() == start.len() * start.len(), "tags of a CRF");
         let shift = transitions.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let exp_transitions = transitions.iter().map(|score| (score - shift).exp()).collect();
-        Self { start, end, transitions, exp_transitions, shift }
+        let spread = spread(&start) + spread(&end) + spread(&transitions);
+        Self { start, end, transitions, exp_transitions, shift, spread }
     }
 
     fn zeros(tags: usize) -> Self {
@@ -69,6 +76,7 @@ impl Scores {
             exp_transitions: Vec::new(),
             transitions,
             shift: 0.0,
+            spread: 0.0,
         }
     }
 
@@ -78,8 +86,12 @@ impl Scores {
 
     /// Negative log-likelihood of gold tags, `log Z − score(y)`, with gradients; 0 for an empty sentence.
     pub fn negative_log_likelihood(&self, emissions: &[f64], gold: &[usize]) -> Loss {
-        let lattice = Lattice::forward(self, emissions);
-        let mut loss = lattice.backpropagate(lattice.log_z, 1.0, vec![0.0; emissions.len()], Vec::new());
+        let mut loss = if self.is_tame(emissions) {
+            scaled::log_z(self, emissions)
+        } else {
+            let lattice = Lattice::forward(self, emissions);
+            lattice.backpropagate(lattice.log_z, 1.0, vec![0.0; emissions.len()], Vec::new())
+        };
         let (Some(&first), Some(&last)) = (gold.first(), gold.last()) else { return loss };
         loss.value -= self.start[first] + self.end[last];
         loss.scores.start[first] -= 1.0;
@@ -96,23 +108,30 @@ impl Scores {
         loss
     }
 
-    /// `Σᵢ wᵢ · (−log P(Yᵢ = yᵢ))` over the tokens' marginals, with gradients: the form in which a weight per token,
-    /// as Majority-or-Minority gives, can act on a CRF.
-    pub fn weighted_marginal_loss(&self, emissions: &[f64], gold: &[usize], weights: &[f64]) -> Loss {
+    /// Whether the scaled recursion is exact: products of exponentials stay within f64, since a token's smallest
+    /// forward or backward sum is at least `exp(−spread)` of its largest.
+    fn is_tame(&self, emissions: &[f64]) -> bool {
+        let widest = emissions.chunks(self.tags()).map(spread).fold(0.0, f64::max);
+        self.tags() <= scaled::MOST_TAGS && self.spread + widest < TAME
+    }
+
+    /// `log P(Yₜ = j)` for every token and tag, `[tokens * tags]`.
+    pub fn log_marginals(&self, emissions: &[f64]) -> Vec<f64> {
         let lattice = Lattice::forward(self, emissions).backward();
-        let (mut ahead, mut value) = (vec![0.0; emissions.len()], 0.0);
-        for (t, (&tag, &weight)) in gold.iter().zip(weights).enumerate() {
-            let at = t * self.tags() + tag;
-            value -= weight * (lattice.alpha[at] + lattice.beta[at] - lattice.log_z);
-            ahead[at] -= weight;
-        }
-        lattice.backpropagate(value, weights.iter().sum(), ahead.clone(), ahead)
+        lattice.alpha.iter().zip(&lattice.beta).map(|(a, b)| (a + b - lattice.log_z).min(0.0)).collect()
+    }
+
+    /// Gradients of a loss over the log-marginals whose `value` and derivatives `by_log_marginals`
+    /// (`[tokens * tags]`) are given: the form in which a loss per token, as Majority-or-Minority, can act on a CRF.
+    pub fn marginal_loss(&self, emissions: &[f64], value: f64, by_log_marginals: Vec<f64>) -> Loss {
+        let lattice = Lattice::forward(self, emissions).backward();
+        let by_log_z = -by_log_marginals.iter().sum::<f64>();
+        lattice.backpropagate(value, by_log_z, by_log_marginals.clone(), by_log_marginals)
     }
 
     /// `P(Yₜ = j)` for every token and tag, `[tokens * tags]`.
     pub fn marginals(&self, emissions: &[f64]) -> Vec<f64> {
-        let lattice = Lattice::forward(self, emissions).backward();
-        lattice.alpha.iter().zip(&lattice.beta).map(|(a, b)| (a + b - lattice.log_z).exp()).collect()
+        self.log_marginals(emissions).into_iter().map(f64::exp).collect()
     }
 
     /// Tags of the highest score (Viterbi); the lower tag of equals.
@@ -149,6 +168,13 @@ impl Scores {
         }
         path
     }
+}
+
+/// Largest minus smallest value; 0 of nothing.
+fn spread(values: &[f64]) -> f64 {
+    let (low, high) =
+        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
+    if values.is_empty() { 0.0 } else { high - low }
 }
 
 /// `log Σ exp`; `-inf` of nothing but `-inf`.
@@ -346,27 +372,69 @@ impl Crf {
         Scores::new(numbers(&self.start), numbers(&self.end), numbers(&self.transitions))
     }
 
-    /// Mean over sentences of their negative log-likelihood, or of [`Scores::weighted_marginal_loss`] where weights
-    /// are given. `emissions` is `[batch, tokens, tags]`, padded on the right; `gold` has one list per sentence, whose
-    /// length says how many tokens are real.
+    /// Mean over sentences of their negative log-likelihood. `emissions` is `[batch, tokens, tags]`, padded on the
+    /// right; `gold` has one list per sentence, whose length says how many tokens are real.
     ///
     /// # Panics
-    /// When the numbers of sentences or weights do not fit.
-    pub fn loss(&self, emissions: &Tensor, gold: &[Vec<usize>], weights: Option<&[Vec<f64>]>) -> Tensor {
+    /// When the number of sentences does not fit.
+    pub fn loss(&self, emissions: &Tensor, gold: &[Vec<usize>]) -> Tensor {
+        let lengths: Vec<usize> = gold.iter().map(Vec::len).collect();
+        self.node(emissions, &lengths, 1.0 / gold.len() as f64, |scores, row, own| {
+            scores.negative_log_likelihood(own, &gold[row])
+        })
+    }
+
+    /// A loss over the tokens' log-marginals `log P(Yₜ = j)`: `loss` is called once with those of all real tokens,
+    /// row by row, `[words, tags]` in the kind of `emissions`, and returns a scalar.
+    ///
+    /// # Panics
+    /// When the number of sentences does not fit.
+    pub fn marginal_loss(
+        &self,
+        emissions: &Tensor,
+        lengths: &[usize],
+        loss: impl FnOnce(&Tensor) -> Tensor,
+    ) -> Tensor {
+        let (scores, flat) = (self.scores(), numbers(emissions));
+        let stride = emissions.size()[1] as usize * self.tags;
+        let own = |row: usize, length: usize| &flat[row * stride..row * stride + length * self.tags];
+        let logs: Vec<f64> = lengths
+            .iter()
+            .enumerate()
+            .flat_map(|(row, &length)| scores.log_marginals(own(row, length)))
+            .collect();
+        let leaf = Tensor::from_slice(&logs).view([-1, self.tags as i64]).to_kind(emissions.kind());
+        let leaf = leaf.to_device(emissions.device()).detach().set_requires_grad(true);
+        let value = loss(&leaf);
+        value.backward();
+        let upstream = numbers(&leaf.grad());
+        let share = value.double_value(&[]) / lengths.len() as f64;
+        let mut start = 0;
+        self.node(emissions, lengths, 1.0, |scores, _, own| {
+            start += own.len();
+            scores.marginal_loss(own, share, upstream[start - own.len()..start].to_vec())
+        })
+    }
+
+    /// The sum over sentences of `loss(scores, row, emissions of the row's real tokens)` times `factor`, as one node.
+    fn node(
+        &self,
+        emissions: &Tensor,
+        lengths: &[usize],
+        factor: f64,
+        mut loss: impl FnMut(&Scores, usize, &[f64]) -> Loss,
+    ) -> Tensor {
         let [batch, tokens] = [emissions.size()[0], emissions.size()[1]].map(|size| size as usize);
-        assert_eq!(batch, gold.len(), "one list of gold tags per sentence");
+        assert_eq!(batch, lengths.len(), "one length per sentence");
         let scores = self.scores();
         let flat = numbers(emissions);
         let stride = tokens * self.tags;
         let mut by_emissions = vec![0.0; flat.len()];
         let mut total = Scores::zeros(self.tags);
         let mut value = 0.0;
-        for (row, tags) in gold.iter().enumerate() {
-            let own = &flat[row * stride..row * stride + tags.len() * self.tags];
-            let loss = match weights {
-                None => scores.negative_log_likelihood(own, tags),
-                Some(weights) => scores.weighted_marginal_loss(own, tags, &weights[row]),
-            };
+        for (row, length) in lengths.iter().enumerate() {
+            let own = &flat[row * stride..row * stride + length * self.tags];
+            let loss = loss(&scores, row, own);
             value += loss.value;
             by_emissions[row * stride..row * stride + own.len()].copy_from_slice(&loss.emissions);
             let add = |sum: &mut Vec<f64>, more: &[f64]| sum.iter_mut().zip(more).for_each(|(a, b)| *a += b);
@@ -374,13 +442,12 @@ impl Crf {
             add(&mut total.end, &loss.scores.end);
             add(&mut total.transitions, &loss.scores.transitions);
         }
-        let share = 1.0 / batch as f64;
         let like = |values: &[f64], tensor: &Tensor| {
-            let scaled = Tensor::from_slice(values) * share;
-            scaled.view_as(tensor).to_kind(tensor.kind()).to_device(tensor.device())
+            let scaled: Vec<f64> = values.iter().map(|value| value * factor).collect();
+            Tensor::from_slice(&scaled).to_kind(tensor.kind()).view_as(tensor).to_device(tensor.device())
         };
         with_gradient(
-            value * share,
+            value * factor,
             &[
                 (emissions, &like(&by_emissions, emissions)),
                 (&self.start, &like(&total.start, &self.start)),
