@@ -33,6 +33,12 @@ impl FileError {
         Self { path: path.to_owned(), problem, source }
     }
 
+    /// A file that could be read but holds something else than expected.
+    pub fn content(path: &Path, problem: String) -> Self {
+        let source = io::Error::new(io::ErrorKind::InvalidData, problem.clone());
+        Self { path: path.to_owned(), problem, source }
+    }
+
     /// File or folder that the error is about.
     pub fn path(&self) -> &Path {
         &self.path

@@ -2,7 +2,8 @@
 //!
 //! | half | modules | needs libtorch |
 //! |---|---|---|
-//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`progress`], [`interrupt`] | no |
+//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`] | no |
+//! | text | `text` | no (feature `text`) |
 //! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
 
 pub mod claims;
@@ -15,6 +16,7 @@ pub mod interrupt;
 pub mod metrics;
 pub mod progress;
 pub mod report;
+pub mod run;
 pub mod seed;
 pub mod stats;
 
@@ -30,5 +32,7 @@ pub mod optim;
 pub mod tensor;
 #[cfg(feature = "tensor")]
 pub mod testing;
+#[cfg(feature = "text")]
+pub mod text;
 #[cfg(feature = "tensor")]
 pub mod train;

@@ -8,7 +8,7 @@ use common::formats::{Scheme, Sentence, Span};
 use common::seed;
 use ner_mom::config::TrainConfig;
 use ner_mom::model::Model;
-use ner_mom::train::train;
+use ner_mom::train::{Checkpoints, train};
 use rand::Rng;
 use serde_json::json;
 use tch::Device;
@@ -40,8 +40,8 @@ fn main() -> Result<()> {
     std::fs::write(work.join("training.jsonl"), data.iter().map(line).collect::<String>())?;
     let config = TrainConfig { epochs: 1, ..TrainConfig::bilstm("ce".parse()?) };
     let run = || {
-        let mut model = Model::new(config.clone(), &data, 1, Device::Cpu);
-        train(&mut model, &data, &data[..1], 1, |_| true)
+        let mut model = Model::new(config.clone(), &data, 1, Device::Cpu)?;
+        anyhow::Ok(train(&mut model, &data, &data[..1], 1, &Checkpoints::default(), |_| true)?)
     };
     run()?; // warm-up
     let history = run()?;

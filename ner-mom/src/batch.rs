@@ -1,142 +1,261 @@
-//! Sentences as tensors: ids once per corpus, padded batches per step.
+//! Sentences as tensors: ids once per corpus, batches per step.
 
 use std::collections::HashMap;
 
 use common::formats::Sentence;
+use common::nn::bert::Packed;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
+use thiserror::Error;
 
 use crate::lexicon::Lexicon;
+use crate::vocabulary::{SEPARATOR, Vocabulary};
 
 /// Character ids of one word are cut here: longer words (links, mostly) keep their beginning.
 pub const MAX_CHARACTERS: usize = 24;
 
-/// The ids of many sentences, looked up once, from which batches are cut.
+/// A sentence with more word pieces than the encoder has positions.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("sentence {sentence} has {found} word pieces, the encoder takes {limit}: split it into shorter ones")]
+pub struct TooLong {
+    sentence: usize,
+    found: usize,
+    limit: usize,
+}
+
+/// What one row of a batch reads: a sentence, after a query where the model answers queries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Place of the sentence.
+    pub sentence: usize,
+    /// Place of the query, which is that of its entity type.
+    pub query: Option<usize>,
+}
+
+/// The ids of many sentences and of the model's queries, looked up once, from which batches are cut.
 #[derive(Debug)]
 pub struct Prepared {
-    sentences: Vec<PreparedSentence>,
-    characters: Vec<Vec<i64>>,
+    lengths: Vec<usize>,
+    n_queries: usize,
+    ids: Ids,
 }
 
 #[derive(Debug)]
-struct PreparedSentence {
+enum Ids {
+    Words { sentences: Vec<WordIds>, queries: Vec<WordIds>, characters: Vec<Vec<i64>> },
+    Pieces { sentences: Vec<Vec<Vec<i64>>>, queries: Vec<Vec<i64>>, classify: i64, separate: i64 },
+}
+
+#[derive(Debug, Default)]
+struct WordIds {
     words: Vec<i64>,
     surfaces: Vec<u32>,
     rare: Vec<bool>,
 }
 
-/// A padded batch of sentences.
+/// A batch of rows.
 #[derive(Debug)]
 pub struct Batch {
-    /// Words per row.
-    pub lengths: Vec<i64>,
-    /// Word ids, `[batch, tokens]`; padding is 0.
-    pub words: Tensor,
-    /// Character ids of the batch's distinct words, `[distinct, characters]`; padding is 0.
-    pub characters: Tensor,
-    /// Row of `characters` for each place of the padded batch, `[batch * tokens]`.
-    pub surface: Tensor,
-    /// Flat places of real words, `[words]`, row by row.
+    /// Words of each row's sentence.
+    pub words: Vec<usize>,
+    /// What the encoder reads.
+    pub input: Input,
+    /// Rows of the encoder's flattened states that belong to words of the sentences (for word pieces: to the first
+    /// piece of each), in order, `[words]`.
     pub valid: Tensor,
 }
 
+/// What an encoder reads.
+#[derive(Debug)]
+pub enum Input {
+    /// Padded words with their characters.
+    Words {
+        /// Words per row, those of a query included.
+        lengths: Vec<i64>,
+        /// Word ids, `[batch, tokens]`; padding is 0.
+        words: Tensor,
+        /// Character ids of the batch's distinct words, `[distinct, characters]`; padding is 0.
+        characters: Tensor,
+        /// Row of `characters` for each place of the padded batch, `[batch * tokens]`.
+        surface: Tensor,
+    },
+    /// Word pieces without padding.
+    Pieces(Packed),
+}
+
 impl Prepared {
-    /// Looks up words and characters of `sentences`.
-    pub fn new(sentences: &[Sentence], lexicon: &Lexicon) -> Self {
-        let mut index: HashMap<&str, u32> = HashMap::new();
-        let mut characters = Vec::new();
-        let mut prepared = Vec::with_capacity(sentences.len());
-        for sentence in sentences {
-            let surfaces = sentence.words.iter().map(|word| {
-                *index.entry(word).or_insert_with(|| {
-                    characters.push(lexicon.character_ids(word, MAX_CHARACTERS));
-                    characters.len() as u32 - 1
-                })
+    /// Looks up the words and characters, or the word pieces, of `sentences` and `queries`.
+    ///
+    /// # Errors
+    /// [`TooLong`] for a sentence that has more word pieces than the encoder's positions.
+    pub fn new(sentences: &[Sentence], queries: &[String], vocabulary: &Vocabulary) -> Result<Self, TooLong> {
+        let ids = match vocabulary {
+            Vocabulary::Words(lexicon) => words(sentences, queries, lexicon),
+            Vocabulary::Pieces { pieces, positions } => {
+                let query_ids =
+                    |query: &String| query.split_whitespace().flat_map(|word| pieces.ids(word)).collect();
+                let ids = Ids::Pieces {
+                    sentences: sentences
+                        .iter()
+                        .map(|s| s.words.iter().map(|w| pieces.ids(w)).collect())
+                        .collect(),
+                    queries: queries.iter().map(query_ids).collect(),
+                    classify: pieces.classify(),
+                    separate: pieces.separate(),
+                };
+                check_lengths(&ids, *positions)?;
+                ids
+            }
+        };
+        let lengths = sentences.iter().map(|sentence| sentence.words.len()).collect();
+        Ok(Self { lengths, n_queries: queries.len(), ids })
+    }
+
+    /// All rows: every sentence, or every sentence with every query, sentence by sentence.
+    pub fn rows(&self) -> Vec<Row> {
+        let queries = |sentence| match self.n_queries {
+            0 => vec![Row { sentence, query: None }],
+            n => (0..n).map(|query| Row { sentence, query: Some(query) }).collect(),
+        };
+        (0..self.lengths.len()).flat_map(queries).collect()
+    }
+
+    /// Words of a sentence.
+    pub fn n_words(&self, sentence: usize) -> usize {
+        self.lengths[sentence]
+    }
+
+    /// The batch of `rows`. `unknown` reads a word seen once in training as unknown with a probability, so that the
+    /// unknown word's vector is learned.
+    pub fn batch(&self, rows: &[Row], unknown: Option<(f64, &mut ChaCha8Rng)>, device: Device) -> Batch {
+        let words = rows.iter().map(|row| self.lengths[row.sentence]).collect();
+        let (input, valid) = match &self.ids {
+            Ids::Words { sentences, queries, characters } => {
+                word_input(rows, sentences, queries, characters, unknown, device)
+            }
+            Ids::Pieces { sentences, queries, classify, separate } => {
+                piece_input(rows, sentences, queries, *classify, *separate, device)
+            }
+        };
+        Batch { words, input, valid: Tensor::from_slice(&valid).to_device(device) }
+    }
+}
+
+fn words(sentences: &[Sentence], queries: &[String], lexicon: &Lexicon) -> Ids {
+    let mut index: HashMap<String, u32> = HashMap::new();
+    let mut characters = Vec::new();
+    let mut look_up = |words: &mut dyn Iterator<Item = &str>| {
+        let mut ids = WordIds::default();
+        for word in words {
+            let next = characters.len() as u32;
+            let surface = *index.entry(word.to_owned()).or_insert_with(|| {
+                characters.push(lexicon.character_ids(word, MAX_CHARACTERS));
+                next
             });
-            prepared.push(PreparedSentence {
-                surfaces: surfaces.collect(),
-                words: sentence.words.iter().map(|word| lexicon.word_id(word)).collect(),
-                rare: sentence.words.iter().map(|word| lexicon.seen_once(word)).collect(),
-            });
+            ids.surfaces.push(surface);
+            ids.words.push(lexicon.word_id(word));
+            ids.rare.push(lexicon.seen_once(word));
         }
-        Self { sentences: prepared, characters }
-    }
+        ids
+    };
+    let sentences = sentences.iter().map(|s| look_up(&mut s.words.iter().map(|word| &**word))).collect();
+    let queries = queries.iter().map(|q| look_up(&mut q.split_whitespace().chain([SEPARATOR]))).collect();
+    Ids::Words { sentences, queries, characters }
+}
 
-    /// Number of sentences.
-    pub fn len(&self) -> usize {
-        self.sentences.len()
+fn check_lengths(ids: &Ids, positions: usize) -> Result<(), TooLong> {
+    let Ids::Pieces { sentences, queries, .. } = ids else { return Ok(()) };
+    // [CLS] and [SEP] around the sentence, and a query with its [SEP].
+    let frame = 2 + queries.iter().map(|query| query.len() + 1).max().unwrap_or(0);
+    let limit = positions.saturating_sub(frame);
+    let count = |sentence: &Vec<Vec<i64>>| sentence.iter().map(Vec::len).sum::<usize>();
+    match sentences.iter().map(count).enumerate().find(|(_, found)| *found > limit) {
+        Some((place, found)) => Err(TooLong { sentence: place + 1, found, limit }),
+        None => Ok(()),
     }
+}
 
-    /// Whether there is no sentence.
-    pub fn is_empty(&self) -> bool {
-        self.sentences.is_empty()
-    }
-
-    /// Words of each sentence.
-    pub fn lengths(&self) -> Vec<usize> {
-        self.sentences.iter().map(|sentence| sentence.words.len()).collect()
-    }
-
-    /// Padded batch of the sentences `rows`. `unknown` reads a word seen once in training as unknown with a
-    /// probability, so that the unknown word's vector is learned.
-    pub fn batch(&self, rows: &[usize], unknown: Option<(f64, &mut ChaCha8Rng)>, device: Device) -> Batch {
-        let tokens = rows.iter().map(|&row| self.sentences[row].words.len()).max().unwrap_or(0).max(1);
-        let mut local: HashMap<u32, i64> = HashMap::new();
-        let mut distinct = Vec::new();
-        let (mut words, mut surface) = (vec![0; rows.len() * tokens], vec![0; rows.len() * tokens]);
-        let mut valid = Vec::new();
-        for (place, &row) in rows.iter().enumerate() {
-            let sentence = &self.sentences[row];
-            let offset = place * tokens;
-            words[offset..offset + sentence.words.len()].copy_from_slice(&sentence.words);
-            for (token, &id) in sentence.surfaces.iter().enumerate() {
-                surface[offset + token] = *local.entry(id).or_insert_with(|| {
+/// `query [SEP] sentence`, or the sentence alone, padded; and the flat places of the sentences' words.
+fn word_input(
+    rows: &[Row],
+    sentences: &[WordIds],
+    queries: &[WordIds],
+    characters: &[Vec<i64>],
+    mut unknown: Option<(f64, &mut ChaCha8Rng)>,
+    device: Device,
+) -> (Input, Vec<i64>) {
+    let before = |row: &Row| row.query.map_or(0, |query| queries[query].words.len());
+    let lengths: Vec<usize> =
+        rows.iter().map(|row| before(row) + sentences[row.sentence].words.len()).collect();
+    let tokens = lengths.iter().copied().max().unwrap_or(0).max(1);
+    let (mut words, mut surface) = (vec![0; rows.len() * tokens], vec![0; rows.len() * tokens]);
+    let mut local: HashMap<u32, i64> = HashMap::new();
+    let (mut distinct, mut valid) = (Vec::new(), Vec::new());
+    for (place, row) in rows.iter().enumerate() {
+        let parts = row.query.map(|query| &queries[query]).into_iter().chain([&sentences[row.sentence]]);
+        let mut at = place * tokens;
+        valid.extend((at + before(row)..at + lengths[place]).map(|place| place as i64));
+        for part in parts {
+            for ((&word, &id), &rare) in part.words.iter().zip(&part.surfaces).zip(&part.rare) {
+                let forgotten = rare && unknown.as_mut().is_some_and(|(rate, rng)| rng.random_bool(*rate));
+                words[at] = if forgotten { Lexicon::UNKNOWN } else { word };
+                surface[at] = *local.entry(id).or_insert_with(|| {
                     distinct.push(id);
                     distinct.len() as i64 - 1
                 });
-            }
-            valid.extend((0..sentence.words.len()).map(|token| (offset + token) as i64));
-        }
-        if let Some((rate, rng)) = unknown {
-            self.forget_rare_words(rows, tokens, rate, rng, &mut words);
-        }
-        let shape = [rows.len() as i64, tokens as i64];
-        let to = |values: &[i64]| Tensor::from_slice(values).to_device(device);
-        Batch {
-            lengths: rows.iter().map(|&row| self.sentences[row].words.len() as i64).collect(),
-            words: to(&words).view(shape),
-            characters: self.character_table(&distinct).to_device(device),
-            surface: to(&surface),
-            valid: to(&valid),
-        }
-    }
-
-    fn forget_rare_words(
-        &self,
-        rows: &[usize],
-        tokens: usize,
-        rate: f64,
-        rng: &mut ChaCha8Rng,
-        words: &mut [i64],
-    ) {
-        for (place, &row) in rows.iter().enumerate() {
-            for (token, &rare) in self.sentences[row].rare.iter().enumerate() {
-                if rare && rng.random_bool(rate) {
-                    words[place * tokens + token] = Lexicon::UNKNOWN;
-                }
+                at += 1;
             }
         }
     }
+    let to = |values: &[i64]| Tensor::from_slice(values).to_device(device);
+    let input = Input::Words {
+        lengths: lengths.iter().map(|&length| length as i64).collect(),
+        words: to(&words).view([rows.len() as i64, tokens as i64]),
+        characters: character_table(&distinct, characters).to_device(device),
+        surface: to(&surface),
+    };
+    (input, valid)
+}
 
-    /// Character ids of the words `distinct`, padded with 0 to the longest, `[distinct, characters]`.
-    fn character_table(&self, distinct: &[u32]) -> Tensor {
-        let width = distinct.iter().map(|&id| self.characters[id as usize].len()).max().unwrap_or(0).max(1);
-        let mut table = vec![0; distinct.len().max(1) * width];
-        for (row, &id) in distinct.iter().enumerate() {
-            let ids = &self.characters[id as usize];
-            table[row * width..row * width + ids.len()].copy_from_slice(ids);
-        }
-        Tensor::from_slice(&table).view([distinct.len().max(1) as i64, width as i64])
+/// Character ids of the words `distinct`, padded with 0 to the longest, `[distinct, characters]`.
+fn character_table(distinct: &[u32], characters: &[Vec<i64>]) -> Tensor {
+    let width = distinct.iter().map(|&id| characters[id as usize].len()).max().unwrap_or(0).max(1);
+    let mut table = vec![0; distinct.len().max(1) * width];
+    for (row, &id) in distinct.iter().enumerate() {
+        let ids = &characters[id as usize];
+        table[row * width..row * width + ids.len()].copy_from_slice(ids);
     }
+    Tensor::from_slice(&table).view([distinct.len().max(1) as i64, width as i64])
+}
+
+/// `[CLS] sentence [SEP]` or `[CLS] query [SEP] sentence [SEP]` with segments 0 and 1; and the rows of each word's
+/// first piece.
+fn piece_input(
+    rows: &[Row],
+    sentences: &[Vec<Vec<i64>>],
+    queries: &[Vec<i64>],
+    classify: i64,
+    separate: i64,
+    device: Device,
+) -> (Input, Vec<i64>) {
+    let (mut ids, mut types, mut valid) = (Vec::new(), Vec::new(), Vec::new());
+    let mut start = 0;
+    for row in rows {
+        let mut own = vec![classify];
+        if let Some(query) = row.query {
+            own.extend(&queries[query]);
+            own.push(separate);
+        }
+        let first = if row.query.is_some() { own.len() } else { 0 };
+        for word in &sentences[row.sentence] {
+            valid.push((start + own.len()) as i64);
+            own.extend(word);
+        }
+        own.push(separate);
+        start += own.len();
+        types.push((0..own.len()).map(|place| i64::from(row.query.is_some() && place >= first)).collect());
+        ids.push(own);
+    }
+    (Input::Pieces(Packed::with_token_types(&ids, &types, device)), valid)
 }

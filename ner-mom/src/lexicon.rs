@@ -31,12 +31,14 @@ impl Lexicon {
     pub const UNKNOWN: i64 = 1;
     const FIRST: i64 = 2;
 
-    /// Lexicon of training sentences; ids do not depend on their order.
-    pub fn of(sentences: &[Sentence]) -> Self {
+    /// Lexicon of training sentences, and of the words of a model's queries, which always count as frequent. Ids do
+    /// not depend on the order of the sentences.
+    pub fn of<'a>(sentences: &[Sentence], queries: impl Iterator<Item = &'a str>) -> Self {
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
         let mut characters = std::collections::BTreeSet::new();
-        for word in sentences.iter().flat_map(|sentence| &sentence.words) {
-            *counts.entry(normalised(word)).or_default() += 1;
+        let words = sentences.iter().flat_map(|sentence| &sentence.words);
+        for (word, count) in words.map(|word| (&**word, 1)).chain(queries.map(|word| (word, 2))) {
+            *counts.entry(normalised(word)).or_default() += count;
             characters.extend(word.chars());
         }
         let (frequent, once): (Vec<_>, Vec<_>) = counts.into_iter().partition(|(_, count)| *count > 1);

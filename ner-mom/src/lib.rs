@@ -5,8 +5,8 @@
 //! | module | section of the paper |
 //! |---|---|
 //! | [`loss`] | MoM loss and the losses it is compared with |
-//! | [`label`], [`lexicon`], [`batch`] | words and classes as numbers |
-//! | [`model`], [`config`], [`train`] | sequence labelling: network and training |
+//! | [`label`], [`lexicon`], [`vocabulary`], [`batch`] | words and classes as numbers |
+//! | [`model`], [`config`], [`train`] | sequence labelling and reading comprehension: network and training |
 //! | [`data`], [`experiment`] | data sets, compared runs, verdicts |
 //! | [`cli`] | the command |
 
@@ -20,3 +20,4 @@ pub mod lexicon;
 pub mod loss;
 pub mod model;
 pub mod train;
+pub mod vocabulary;

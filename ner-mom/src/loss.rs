@@ -112,11 +112,14 @@ impl Loss {
     /// # Panics
     /// For an empty batch or labels outside the classes: both come from this crate.
     pub fn forward(&self, logits: &Tensor, labels: &Tensor, context: &Context) -> Tensor {
-        let log_probs = logits.log_softmax(-1, logits.kind());
-        self.of(&log_probs, labels, context)
+        self.of_log_probs(&logits.log_softmax(-1, logits.kind()), labels, context)
     }
 
-    fn of(&self, log_probs: &Tensor, labels: &Tensor, context: &Context) -> Tensor {
+    /// The loss of log-probabilities, as a CRF's marginals are, `[words, classes]`.
+    ///
+    /// # Panics
+    /// As [`Loss::forward`].
+    pub fn of_log_probs(&self, log_probs: &Tensor, labels: &Tensor, context: &Context) -> Tensor {
         let kind = log_probs.kind();
         match self {
             Self::Dice(Dice::SetLevel) => set_dice(log_probs, labels),
@@ -124,11 +127,18 @@ impl Loss {
                 reference_dice(log_probs, labels).sum(kind) / labels.size()[0] as f64
             }
             Self::Mom { base, lambda, normaliser } => {
-                let majority = labels.eq(OUTSIDE);
-                base.of(log_probs, labels, context) * *lambda
-                    + base.majority_term(log_probs, labels, &majority, *normaliser, context) * (1.0 - lambda)
+                base.of_log_probs(log_probs, labels, context) * *lambda
+                    + base.majority_term(log_probs, labels, *normaliser, context) * (1.0 - lambda)
             }
             _ => self.per_word(log_probs, labels, context).mean(kind),
+        }
+    }
+
+    /// `L_MoM` alone, without its factor `1 − λ`; of any other loss, the same term with `M` the words of the batch.
+    pub fn majority(&self, log_probs: &Tensor, labels: &Tensor, context: &Context) -> Tensor {
+        match self {
+            Self::Mom { base, normaliser, .. } => base.majority_term(log_probs, labels, *normaliser, context),
+            other => other.majority_term(log_probs, labels, Normaliser::Words, context),
         }
     }
 
@@ -138,11 +148,11 @@ impl Loss {
         &self,
         log_probs: &Tensor,
         labels: &Tensor,
-        majority: &Tensor,
         normaliser: Normaliser,
         context: &Context,
     ) -> Tensor {
         let kind = log_probs.kind();
+        let majority = labels.eq(OUTSIDE);
         let count = majority.sum(kind);
         let size = match normaliser {
             Normaliser::Words => labels.size()[0] as f64,

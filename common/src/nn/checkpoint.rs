@@ -66,7 +66,15 @@ pub fn named(store: &VarStore) -> Vec<(String, Tensor)> {
 /// # Errors
 /// [`CheckpointError::Unreadable`]; [`CheckpointError::Different`] with every difference, the store untouched.
 pub fn load_checked(store: &VarStore, path: &Path) -> Result<(), CheckpointError> {
-    copy_checked(&named(store), read(path)?, path)
+    fill(store, read(path)?, path)
+}
+
+/// The same from tensors already read from `path`.
+///
+/// # Errors
+/// [`CheckpointError::Different`].
+pub fn fill(store: &VarStore, tensors: HashMap<String, Tensor>, path: &Path) -> Result<(), CheckpointError> {
+    copy_checked(&named(store), tensors, path)
 }
 
 /// The same for the part of the store whose names start with `prefix`, from a file of another program: `rename` gives

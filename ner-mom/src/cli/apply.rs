@@ -54,7 +54,7 @@ pub(super) fn predict(arguments: &PredictArguments) -> Result<()> {
         let ended = next.is_none();
         waiting.extend(next.map(|(sentence, _)| sentence));
         if ended || waiting.len() == STREAMED_SENTENCES {
-            for (sentence, spans) in waiting.iter().zip(model.predict(&waiting)) {
+            for (sentence, spans) in waiting.iter().zip(model.predict(&waiting)?) {
                 let tags = arguments.to.encode(&spans, sentence.words.len());
                 output.write_all(conll::to_text(&sentence.words, &tags).as_bytes())?;
             }

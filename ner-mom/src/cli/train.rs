@@ -7,14 +7,19 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use common::device::Choice;
-use common::interrupt;
+use common::formats::Sentence;
+use common::nn::bert;
+use common::{files, interrupt, progress};
 
 use super::Columns;
-use crate::config::{Sampling, TrainConfig};
+use crate::config::{HeadKind, Sampling, TrainConfig};
 use crate::data::read_files;
 use crate::loss::Loss;
 use crate::model::Model;
-use crate::train::train;
+use crate::train::{Checkpoints, EpochPoint, History, Progress, train};
+
+/// Folder below the model's in which a run keeps its checkpoints until it is done.
+const CHECKPOINTS: &str = "checkpoints";
 
 /// Options of `train`.
 #[derive(Debug, Args)]
@@ -31,11 +36,18 @@ pub(super) struct Arguments {
     /// ce, wce1, wce2:WEIGHT, focal:GAMMA, dice:FORM, or mom:LOSS:LAMBDA
     #[arg(long, default_value = "mom:ce:0.5")]
     loss: Loss,
-    /// Network
-    #[arg(long, value_enum, default_value = "bilstm")]
-    encoder: Encoder,
-    /// Configuration file (TOML) instead of --loss, --encoder and the numbers below
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["loss", "encoder", "epochs", "learning_rate", "oversample"])]
+    /// Network, learned from scratch [default: bilstm; with --checkpoint: bert]
+    #[arg(long, value_enum)]
+    encoder: Option<Encoder>,
+    /// Fine-tune this BERT: a Hugging Face directory with config.json, model.safetensors and tokenizer.json or vocab.txt
+    #[arg(long, value_name = "FOLDER", conflicts_with = "encoder")]
+    checkpoint: Option<PathBuf>,
+    /// softmax or crf over BIO tags, or mrc: one query per entity type
+    #[arg(long, value_enum, default_value = "softmax")]
+    head: Head,
+    /// Configuration file (TOML) instead of --loss, --encoder, --head and the numbers below
+    #[arg(long, value_name = "FILE",
+        conflicts_with_all = ["loss", "encoder", "head", "epochs", "learning_rate", "oversample"])]
     config: Option<PathBuf>,
     /// Passes over the training sentences
     #[arg(long)]
@@ -55,9 +67,15 @@ pub(super) struct Arguments {
     /// Threads of libtorch [default: all cores, at most 4]
     #[arg(long)]
     threads: Option<i32>,
-    /// Stop after the epoch in which this many minutes are over
+    /// Go on from the checkpoint that a stopped run left in the model's folder
+    #[arg(long)]
+    resume: bool,
+    /// Stop cleanly after this many minutes; --resume goes on
     #[arg(long)]
     max_minutes: Option<f64>,
+    /// No progress on standard error
+    #[arg(long)]
+    quiet: bool,
     #[command(flatten)]
     columns: Columns,
 }
@@ -66,6 +84,13 @@ pub(super) struct Arguments {
 enum Encoder {
     Bilstm,
     Transformer,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Head {
+    Softmax,
+    Crf,
+    Mrc,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -77,10 +102,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let options = arguments.columns.options(true);
     let train_sentences = read_files(&arguments.train, &options).context("reading the training files")?;
     let dev_sentences = read_files(&arguments.dev, &options).context("reading the development files")?;
+    let mut model = match &arguments.checkpoint {
+        Some(folder) => Model::pretrained(config, folder, &train_sentences, arguments.seed, device)?,
+        None => Model::new(config, &train_sentences, arguments.seed, device)?,
+    };
     // An unwritable folder should fail now, not after hours of training.
-    common::files::make_folder(&arguments.out)?;
-    common::files::write_atomic(&arguments.out.join("config.toml"), toml::to_string(&config)?.as_bytes())?;
-    let mut model = Model::new(config, &train_sentences, arguments.seed, device);
+    let out = &arguments.out;
+    files::make_folder(out)?;
+    files::write_atomic(&out.join("config.toml"), toml::to_string(&model.config)?.as_bytes())?;
     eprintln!(
         "{} training and {} development sentences, {} entity types, {} parameters",
         train_sentences.len(),
@@ -89,20 +118,54 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         model.n_parameters()
     );
     interrupt::listen();
-    let started = Instant::now();
-    let limit_s = arguments.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
-    let history = train(&mut model, &train_sentences, &dev_sentences, arguments.seed, |point| {
-        eprintln!("epoch {}: loss {:.4}, development F1 {:.4}", point.epoch, point.train_loss, point.dev_f1);
-        !interrupt::asked() && started.elapsed().as_secs_f64() < limit_s
-    })?;
-    model.save(&arguments.out)?;
-    println!("{}", arguments.out.display());
-    eprintln!("kept epoch {} with development F1 {:.4}", history.best_epoch, history.best_dev_f1);
-    if interrupt::asked() {
-        eprintln!("stopped early; the model of the best epoch so far is saved");
+    let checkpoints = Checkpoints { folder: Some(out.join(CHECKPOINTS)), resume: arguments.resume };
+    let history = carry_out(arguments, &mut model, &train_sentences, &dev_sentences, &checkpoints)?;
+    model.save(out)?;
+    files::write_atomic(&out.join("history.json"), &serde_json::to_vec_pretty(&history)?)?;
+    println!("{}", out.display());
+    if history.best_epoch > 0 {
+        eprintln!("kept epoch {} with development F1 {:.4}", history.best_epoch, history.best_dev_f1);
+    }
+    if history.stopped {
+        eprintln!("stopped early; the best model so far is saved; go on with the same command and --resume");
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
+    // A finished run has nothing to go on with.
+    std::fs::remove_dir_all(out.join(CHECKPOINTS)).or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Trains with a progress bar, and a line for each epoch.
+fn carry_out(
+    arguments: &Arguments,
+    model: &mut Model,
+    train_sentences: &[Sentence],
+    dev_sentences: &[Sentence],
+    checkpoints: &Checkpoints,
+) -> Result<History> {
+    let started = Instant::now();
+    let limit_s = arguments.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
+    let bar = progress::bar("training", 0, arguments.quiet);
+    let history = train(model, train_sentences, dev_sentences, arguments.seed, checkpoints, |progress| {
+        match progress {
+            Progress::Step { step, steps, loss } => {
+                bar.set_length(steps as u64);
+                bar.set_position(step as u64);
+                bar.set_message(format!("loss {loss:.4}"));
+            }
+            Progress::Epoch(point) if !arguments.quiet => bar.suspend(|| {
+                let EpochPoint { epoch, train_loss, dev_f1, .. } = point;
+                eprintln!("epoch {epoch}: loss {train_loss:.4}, development F1 {dev_f1:.4}");
+            }),
+            Progress::Epoch(_) => {}
+        }
+        !interrupt::asked() && started.elapsed().as_secs_f64() < limit_s
+    });
+    bar.finish_and_clear();
+    Ok(history?)
 }
 
 fn config(arguments: &Arguments) -> Result<TrainConfig> {
@@ -111,11 +174,18 @@ fn config(arguments: &Arguments) -> Result<TrainConfig> {
         return toml::from_str(&text)
             .with_context(|| format!("reading the configuration {}", path.display()));
     }
-    let recipe = match arguments.encoder {
-        Encoder::Bilstm => TrainConfig::bilstm(arguments.loss.clone()),
-        Encoder::Transformer => TrainConfig::transformer(arguments.loss.clone()),
+    let loss = arguments.loss.clone();
+    let recipe = match (&arguments.checkpoint, arguments.encoder) {
+        (Some(folder), _) => TrainConfig::bert(bert::Config::read(&folder.join("config.json"))?, loss),
+        (None, None | Some(Encoder::Bilstm)) => TrainConfig::bilstm(loss),
+        (None, Some(Encoder::Transformer)) => TrainConfig::transformer(loss),
     };
     Ok(TrainConfig {
+        head: match arguments.head {
+            Head::Softmax => HeadKind::Softmax,
+            Head::Crf => HeadKind::Crf,
+            Head::Mrc => HeadKind::Mrc,
+        },
         epochs: arguments.epochs.unwrap_or(recipe.epochs),
         learning_rate: arguments.learning_rate.unwrap_or(recipe.learning_rate),
         sampling: if arguments.oversample { Sampling::EntityOversampled } else { recipe.sampling },

@@ -207,8 +207,8 @@ impl Design {
 
     fn job(&self, cell: &Cell, arm: &str, loss: Loss, seed: u64) -> Job {
         let recipe = match cell.encoder {
-            EncoderConfig::Bilstm { .. } => TrainConfig::bilstm(loss),
             EncoderConfig::Transformer { .. } => TrainConfig::transformer(loss),
+            _ => TrainConfig::bilstm(loss),
         };
         Job {
             setting: cell.name(),

@@ -22,7 +22,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::{CorpusName, Splits, generated, sample};
 use crate::model::Model;
-use crate::train::train;
+use crate::train::{Checkpoints, train};
 pub use analysis::{Finished, choose, judge};
 use design::Job;
 use outcome::{Cost, ErrorSplit, Outcome, TestScores, TokenSplit, TypeScore};
@@ -63,11 +63,13 @@ pub fn carry_out(job: &Job, corpora: &mut Corpora, device: Device) -> Result<Out
     let splits = corpora.get(job.corpus)?;
     let sentences = sample(&splits.train, job.sentences, job.seed);
     let started = Instant::now();
-    let mut model = Model::new(job.config.clone(), &sentences, job.seed, device);
-    let history = train(&mut model, &sentences, &splits.dev, job.seed, |_| true)?;
+    let mut model = Model::new(job.config.clone(), &sentences, job.seed, device)?;
+    let no_checkpoints = Checkpoints::default();
+    let history = train(&mut model, &sentences, &splits.dev, job.seed, &no_checkpoints, |_| true)?;
     let train_s = started.elapsed().as_secs_f64();
     let started = Instant::now();
-    let test = job.test.then(|| test_scores(&splits.test, &model.predict(&splits.test)));
+    let predicted = job.test.then(|| model.predict(&splits.test)).transpose()?;
+    let test = predicted.map(|predicted| test_scores(&splits.test, &predicted));
     let steps = history.epochs.last().map_or(0, |point| point.step);
     Ok(Outcome {
         loss: job.config.loss.to_string(),

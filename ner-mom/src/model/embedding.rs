@@ -5,8 +5,6 @@ use common::nn::embedding::Embedding;
 use tch::Tensor;
 use tch::nn::Path;
 
-use crate::batch::Batch;
-
 /// Width of a character embedding. Ours.
 const CHARACTER_WIDTH: i64 = 16;
 /// Characters that one filter sees. Ma and Hovy 2016 use 3.
@@ -48,13 +46,14 @@ impl WordInput {
         self.width
     }
 
-    /// Vectors of all words of a batch, `[batch, tokens, width]`.
-    pub(super) fn forward(&self, batch: &Batch) -> Tensor {
-        let words = self.words.forward(&batch.words); // [batch, tokens, word_width]
+    /// Vectors of all words of a batch, `[batch, tokens, width]`, from the tensors of
+    /// [`Input::Words`](crate::batch::Input::Words).
+    pub(super) fn forward(&self, ids: &Tensor, characters: &Tensor, surface: &Tensor) -> Tensor {
+        let words = self.words.forward(ids); // [batch, tokens, word_width]
         let Some(cnn) = &self.characters else { return words };
-        let [batch_size, tokens] = [batch.words.size()[0], batch.words.size()[1]];
-        let distinct = cnn.forward(&batch.characters); // [distinct, filters]
-        let spread = distinct.index_select(0, &batch.surface).view([batch_size, tokens, -1]);
+        let [batch, tokens] = [ids.size()[0], ids.size()[1]];
+        let distinct = cnn.forward(characters); // [distinct, filters]
+        let spread = distinct.index_select(0, surface).view([batch, tokens, -1]);
         Tensor::cat(&[words, spread], -1)
     }
 }

@@ -1,63 +1,112 @@
-//! The tagger's network, forward only: words in, one row of class scores per word out.
+//! The tagger's network, forward only: words in, a state per word, entities out.
 
 mod embedding;
+mod head;
 mod saved;
 mod transformer;
 
-use common::nn::linear::Linear;
+use common::formats::Span;
+use common::nn::bert::{Bert, BertError};
 use common::nn::lstm::Lstm;
 use tch::Tensor;
 use tch::nn::Path;
 
-use crate::batch::Batch;
-use crate::config::EncoderConfig;
-use crate::lexicon::Lexicon;
+use crate::batch::{Batch, Input, Row};
+use crate::config::{EncoderConfig, TrainConfig};
+use crate::label::LabelSet;
+use crate::loss::Loss;
+use crate::vocabulary::Vocabulary;
 use embedding::WordInput;
+pub use head::Gold;
+use head::Head;
 pub use saved::{Model, ModelError};
 use transformer::Transformer;
 
-/// Word vectors, an encoder, and a linear layer to class scores.
+/// An encoder of words in context and a head that finds the entities.
 #[derive(Debug)]
 pub struct Tagger {
-    input: WordInput,
     encoder: Encoder,
-    output: Linear,
+    head: Head,
     dropout: f64,
 }
 
 #[derive(Debug)]
 enum Encoder {
-    Bilstm(Lstm),
-    Transformer(Transformer),
+    Bilstm(WordInput, Lstm),
+    Transformer(WordInput, Transformer),
+    Bert(Bert),
 }
 
 impl Tagger {
     /// New network at `path` with freshly drawn parameters.
-    pub fn new(path: &Path, config: &EncoderConfig, dropout: f64, lexicon: &Lexicon, n_classes: i64) -> Self {
-        let (EncoderConfig::Bilstm { word_width, char_filters, .. }
-        | EncoderConfig::Transformer { word_width, char_filters, .. }) = *config;
-        let (words, characters) = (lexicon.n_words(), lexicon.n_characters());
-        let input = WordInput::new(&(path / "input"), words, characters, word_width, char_filters);
+    ///
+    /// # Panics
+    /// When encoder and vocabulary are not of one kind: [`Model`] brings them together.
+    pub fn new(path: &Path, config: &TrainConfig, vocabulary: &Vocabulary, n_classes: i64) -> Self {
         let below = path / "encoder";
-        let (encoder, width) = match *config {
-            EncoderConfig::Bilstm { hidden, layers, .. } => {
-                (Encoder::Bilstm(Lstm::new(&below, input.width(), hidden, layers, dropout)), 2 * hidden)
+        let dropout = config.dropout;
+        let (encoder, width) = match (&config.encoder, vocabulary) {
+            (EncoderConfig::Bert { config }, Vocabulary::Pieces { .. }) => {
+                (Encoder::Bert(Bert::new(&below, config)), config.hidden_size)
             }
-            EncoderConfig::Transformer { width, layers, heads, .. } => {
-                (Encoder::Transformer(Transformer::new(&below, input.width(), width, layers, heads)), width)
+            (encoder, Vocabulary::Words(lexicon)) => {
+                let input = |word_width, char_filters| {
+                    let (words, characters) = (lexicon.n_words(), lexicon.n_characters());
+                    WordInput::new(&(path / "input"), words, characters, word_width, char_filters)
+                };
+                match *encoder {
+                    EncoderConfig::Bilstm { word_width, char_filters, hidden, layers } => {
+                        let input = input(word_width, char_filters);
+                        let lstm = Lstm::new(&below, input.width(), hidden, layers, dropout);
+                        (Encoder::Bilstm(input, lstm), 2 * hidden)
+                    }
+                    EncoderConfig::Transformer { word_width, char_filters, width, layers, heads } => {
+                        let input = input(word_width, char_filters);
+                        let transformer = Transformer::new(&below, input.width(), width, layers, heads);
+                        (Encoder::Transformer(input, transformer), width)
+                    }
+                    EncoderConfig::Bert { .. } => unreachable!("BERT reads word pieces"),
+                }
             }
+            (_, Vocabulary::Pieces { .. }) => unreachable!("from-scratch encoders read words"),
         };
-        Self { input, encoder, output: Linear::new(&(path / "output"), width, n_classes), dropout }
+        Self { encoder, head: Head::new(&(path / "output"), config.head, width, n_classes), dropout }
     }
 
-    /// Class scores of the batch's real words, row by row, `[words, classes]`.
-    pub fn forward(&self, batch: &Batch, train: bool) -> Tensor {
-        let words = self.input.forward(batch).dropout(self.dropout, train); // [batch, tokens, width]
-        let states = match &self.encoder {
-            Encoder::Bilstm(lstm) => lstm.forward(&words, &batch.lengths, train),
-            Encoder::Transformer(layers) => layers.forward(&words, &batch.lengths, self.dropout, train),
+    /// Loss of a batch, a scalar, with dropout.
+    ///
+    /// # Errors
+    /// [`BertError`] for word pieces that do not fit the encoder.
+    pub fn loss(&self, batch: &Batch, rows: &[Row], gold: &Gold, loss: &Loss) -> Result<Tensor, BertError> {
+        Ok(self.head.loss(&self.states(batch, true)?, batch, rows, gold, loss))
+    }
+
+    /// Entities of the batch's sentences; where the head answers queries, every query of a sentence is in the batch.
+    ///
+    /// # Errors
+    /// As [`Tagger::loss`].
+    pub fn decode(&self, batch: &Batch, labels: &LabelSet) -> Result<Vec<Vec<Span>>, BertError> {
+        Ok(self.head.decode(&self.states(batch, false)?, batch, labels))
+    }
+
+    /// States of the batch's words, row by row, `[words, width]`.
+    fn states(&self, batch: &Batch, train: bool) -> Result<Tensor, BertError> {
+        let states = match (&self.encoder, &batch.input) {
+            (Encoder::Bert(bert), Input::Pieces(pieces)) => bert.forward(pieces, train)?,
+            (
+                Encoder::Bilstm(input, _) | Encoder::Transformer(input, _),
+                Input::Words { lengths, words, characters, surface },
+            ) => {
+                let words = input.forward(words, characters, surface).dropout(self.dropout, train);
+                let states = match &self.encoder {
+                    Encoder::Transformer(_, layers) => layers.forward(&words, lengths, self.dropout, train),
+                    Encoder::Bilstm(_, lstm) => lstm.forward(&words, lengths, train),
+                    Encoder::Bert(_) => unreachable!("matched above"),
+                };
+                states.flatten(0, 1)
+            }
+            _ => unreachable!("a batch is made for its model's encoder"),
         };
-        let states = states.flatten(0, 1).index_select(0, &batch.valid); // [words, width]
-        self.output.forward(&states.dropout(self.dropout, train))
+        Ok(states.index_select(0, &batch.valid).dropout(self.dropout, train))
     }
 }

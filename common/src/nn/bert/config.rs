@@ -1,6 +1,5 @@
 //! `config.json` of a BERT directory.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -97,9 +96,6 @@ pub struct Config {
     /// `absolute`; relative positions are refused.
     #[serde(default = "absolute")]
     pub position_embedding_type: String,
-    /// Names of a classifier's outputs by their number.
-    #[serde(default)]
-    pub id2label: BTreeMap<i64, String>,
 }
 
 fn bert() -> String {
@@ -146,7 +142,6 @@ impl Config {
             initializer_range: initial(),
             pad_token_id: 0,
             position_embedding_type: absolute(),
-            id2label: BTreeMap::new(),
         }
     }
 
@@ -232,7 +227,7 @@ mod tests {
 
     const SMALL: &str = r#"{"architectures": ["BertForTokenClassification"], "vocab_size": 7, "hidden_size": 6,
         "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8, "hidden_act": "gelu",
-        "max_position_embeddings": 16, "classifier_dropout": null, "id2label": {"0": "O", "10": "B-x", "2": "I-x"}}"#;
+        "max_position_embeddings": 16, "classifier_dropout": null}"#;
 
     fn refused(from: &str, to: &str) -> String {
         assert!(SMALL.contains(from));
@@ -246,7 +241,6 @@ mod tests {
             (config.hidden_act, config.layer_norm_eps, config.type_vocab_size),
             (Activation::Gelu, 1e-12, 2)
         );
-        assert_eq!(config.id2label.values().collect::<Vec<_>>(), ["O", "I-x", "B-x"]);
         let file = tempfile::NamedTempFile::new().unwrap();
         config.write(file.path()).unwrap();
         assert_eq!(Config::read(file.path()).unwrap(), config);

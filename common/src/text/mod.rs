@@ -1,0 +1,3 @@
+//! Raw text for a model: BERT's word pieces, and words of Japanese text.
+
+pub mod pieces;
