@@ -96,6 +96,7 @@ pub fn facts(device: Device) -> BTreeMap<String, String> {
     put("interop_threads", tch::get_num_interop_threads().to_string());
     put("mkl", tch::utils::has_mkl().to_string());
     put("mkldnn", tch::utils::has_mkldnn().to_string());
+    put("matrix library for large f32 products", crate::nn::gemm::active().to_string());
     put("openmp", tch::utils::has_openmp().to_string());
     if device.is_cuda() {
         put("cuda_devices", Cuda::device_count().to_string());

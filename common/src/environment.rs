@@ -8,7 +8,8 @@ use std::process::Command;
 use crate::files;
 
 /// Variables that change results or speed; nothing else of the environment is recorded.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 7] = [
+    "BENKYOKAI_GEMM",
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "ATEN_CPU_CAPABILITY",

@@ -150,6 +150,24 @@ fn schedule_free_adamw_equals_the_package_and_resumes_bit_by_bit() {
 }
 
 #[test]
+fn a_parameter_without_part_in_the_loss_stays_where_it_is() {
+    let store = VarStore::new(Device::Cpu);
+    let used = store.root().var("used", &[1], Init::Const(1.0));
+    let unused = store.root().var("unused", &[1], Init::Const(1.0));
+    let mut optimiser = AdamW::new(&store, AdamWConfig::adam());
+    let mut step = |loss: Tensor| {
+        optimiser.zero_grad();
+        loss.sum(Kind::Float).backward();
+        optimiser.step(0.1);
+    };
+    step(&used + &unused);
+    let before = unused.double_value(&[0]);
+    step(&used * 1.0);
+    assert_eq!(unused.double_value(&[0]), before);
+    assert!(used.double_value(&[0]) < before);
+}
+
+#[test]
 fn the_state_of_another_model_is_refused() {
     let store = VarStore::new(Device::Cpu);
     let _ = store.root().var("weight", &[2], Init::Const(0.0));

@@ -3,7 +3,7 @@
 mod schedule_free;
 
 use tch::nn::VarStore;
-use tch::{Kind, Tensor};
+use tch::{COptimizer, Kind, Tensor};
 use thiserror::Error;
 
 pub use schedule_free::{ScheduleFree, ScheduleFreeConfig};
@@ -34,6 +34,7 @@ pub struct AdamW {
     config: AdamWConfig,
     slots: Vec<Slot>,
     step: i32,
+    gradients: Gradients,
 }
 
 #[derive(Debug)]
@@ -62,14 +63,13 @@ impl AdamW {
             let zeros = parameter.detach().zeros_like();
             Slot { name, mean: zeros.copy(), square: zeros, parameter }
         };
-        Self { config, slots: trainable(store).into_iter().map(slot).collect(), step: 0 }
+        let slots = trainable(store).into_iter().map(slot).collect();
+        Self { config, slots, step: 0, gradients: Gradients::new(store) }
     }
 
-    /// Forgets the gradients.
+    /// Forgets the gradients, see [`AdamW::step`].
     pub fn zero_grad(&mut self) {
-        for slot in &mut self.slots {
-            slot.parameter.zero_grad();
-        }
+        self.gradients.forget();
     }
 
     /// Moves every parameter that has a gradient by one step.
@@ -121,6 +121,30 @@ impl AdamW {
         }
         self.step = step.int64_value(&[]) as i32;
         Ok(())
+    }
+}
+
+/// Makes gradients undefined, as PyTorch does by default: a parameter that takes no part in the next loss then has none,
+/// and keeps its value and state, rather than one of zeros, on which its momentum would carry it along.
+struct Gradients(COptimizer);
+
+impl Gradients {
+    fn new(store: &VarStore) -> Self {
+        let mut eraser = COptimizer::sgd(0.0, 0.0, 0.0, 0.0, false).expect("plain SGD is always available");
+        for (_, parameter) in trainable(store) {
+            eraser.add_parameters(&parameter, 0).expect("variables of a store are leaves");
+        }
+        Self(eraser)
+    }
+
+    fn forget(&mut self) {
+        self.0.zero_grad().expect("undefining gradients cannot fail");
+    }
+}
+
+impl std::fmt::Debug for Gradients {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Gradients")
     }
 }
 

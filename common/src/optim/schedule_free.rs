@@ -3,7 +3,7 @@
 use tch::Tensor;
 use tch::nn::VarStore;
 
-use super::{StateError, find_state, trainable};
+use super::{Gradients, StateError, find_state, trainable};
 
 /// Settings of [`ScheduleFree`], with the names of the `schedulefree` package.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +48,7 @@ pub struct ScheduleFree {
     highest_rate: f64,
     /// `y` of each variable while the variables hold `x`.
     set_aside: Option<Vec<Tensor>>,
+    gradients: Gradients,
 }
 
 #[derive(Debug)]
@@ -66,12 +67,13 @@ impl ScheduleFree {
             Slot { name, z: start.copy(), v: start.zeros_like(), parameter }
         };
         let slots = trainable(store).into_iter().map(slot).collect();
-        Self { config, slots, step: 0, weight_sum: 0.0, highest_rate: 0.0, set_aside: None }
+        let gradients = Gradients::new(store);
+        Self { config, slots, step: 0, weight_sum: 0.0, highest_rate: 0.0, set_aside: None, gradients }
     }
 
     /// Forgets the gradients.
     pub fn zero_grad(&mut self) {
-        self.slots.iter_mut().for_each(|slot| slot.parameter.zero_grad());
+        self.gradients.forget();
     }
 
     /// Moves every parameter that has a gradient by one step.

@@ -14,6 +14,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use common::formats::Scheme;
 use common::formats::conll::ConllOptions;
+use common::nn::gemm;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,6 +77,7 @@ impl Columns {
 /// # Errors
 /// Bad input, unreadable or unwritable files, impossible settings: one message that says where and how to mend it.
 pub fn run(cli: Cli) -> Result<ExitCode> {
+    gemm::ordered()?;
     let outcome = carry_out(cli.verb);
     // A reader such as `head` that closes the pipe has what it wants.
     let closed = |error: &anyhow::Error| {

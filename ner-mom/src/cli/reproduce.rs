@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use common::data::DataError;
 use common::device::{self, Choice};
-use common::report::claim_table;
+use common::report::{Report, claim_table};
+use common::run::{Run, Status};
 use common::{claims, data, files, interrupt, progress};
+use tch::Device;
 
 use super::workspace;
 use crate::experiment::design::{Design, Job, Preset};
@@ -88,7 +90,41 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
     let generated = missing(&design, &root)?;
     let device = arguments.device.parse::<Choice>()?.open()?;
-    let folder = run_folder(arguments, &design)?;
+    let run = run_folder(arguments, &design)?;
+    let finished =
+        carry_through(arguments, design, &declared, root, generated, device, run.folder(), started);
+    let status = match &finished {
+        Ok(Some(_)) => Status::Complete,
+        Ok(None) => Status::Stopped,
+        Err(_) => Status::Failed,
+    };
+    let folder = run.folder().to_owned();
+    run.finish(status, SystemTime::now())?;
+    let Some(report) = finished? else {
+        eprintln!("stopped early; go on with: {} --resume {}", command_line(arguments), folder.display());
+        return Ok(ExitCode::from(interrupt::EXIT_CODE));
+    };
+    let published = match &arguments.out {
+        Some(out) => publish(&folder, out)?,
+        None => folder,
+    };
+    println!("{}", claim_table(&report));
+    println!("{}", published.join("report.html").display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Trains, judges and writes the report into `folder`; `None` when the run was asked to stop.
+#[expect(clippy::too_many_arguments, reason = "what `run` found out, handed on once")]
+fn carry_through(
+    arguments: &Arguments,
+    design: Design,
+    declared: &claims::Declared,
+    root: PathBuf,
+    generated: Vec<String>,
+    device: Device,
+    folder: &Path,
+    started: Instant,
+) -> Result<Option<Report>> {
     let count = arguments
         .workers
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get().min(4)));
@@ -119,14 +155,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             outcomes.map(|outcomes| jobs.iter().cloned().zip(outcomes).collect::<Vec<_>>()),
         )
     };
-    let resume = || {
-        eprintln!("stopped early; go on with: {} --resume {}", command_line(arguments), folder.display());
-        ExitCode::from(interrupt::EXIT_CODE)
-    };
-    let Some(candidates) = phase("choosing settings", &design.candidates())? else { return Ok(resume()) };
+    let Some(candidates) = phase("choosing settings", &design.candidates())? else { return Ok(None) };
     let chosen = choose(candidates.iter().map(|(job, outcome)| (job, outcome)));
-    let Some(compared) = phase("compared runs", &design.compared(&chosen))? else { return Ok(resume()) };
-    let repeat_check = repeat(&workers, &compared[0], &folder)?;
+    let Some(compared) = phase("compared runs", &design.compared(&chosen))? else { return Ok(None) };
+    let repeat_check = repeat(&workers, &compared[0], folder)?;
     let finished = Finished { design, candidates, chosen, compared };
     let around = Circumstances {
         command: command_line(arguments),
@@ -138,15 +170,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         wall_s: started.elapsed().as_secs_f64(),
         repeat_check,
     };
-    let report = report(&declared, &finished, &around, &folder)?;
-    report.write(&folder)?;
-    let published = match &arguments.out {
-        Some(out) => publish(&folder, out)?,
-        None => folder,
-    };
-    println!("{}", claim_table(&report));
-    println!("{}", published.join("report.html").display());
-    Ok(ExitCode::SUCCESS)
+    let report = report(declared, &finished, &around, folder)?;
+    report.write(folder)?;
+    Ok(Some(report))
 }
 
 /// Data sets of the design that are not below `root`. Only `quick` may go on without them, on generated text.
@@ -170,20 +196,20 @@ fn command_line(arguments: &Arguments) -> String {
     format!("cargo run -p ner-mom -- reproduce --preset {preset}")
 }
 
-/// `runs/ner-mom/<seconds since 1970>-<preset>`, new, or the one to resume when its design is this one.
-fn run_folder(arguments: &Arguments, design: &Design) -> Result<PathBuf> {
+/// `runs/ner-mom/<UTC time>-<preset>-<hash of the design>`, new, or the one to resume when its design is this one.
+fn run_folder(arguments: &Arguments, design: &Design) -> Result<Run> {
     let json = serde_json::to_string_pretty(design)?;
+    let argv = std::env::args().collect();
     let Some(folder) = &arguments.resume else {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?.as_secs();
-        let folder = workspace().join("runs/ner-mom").join(format!("{now}-{}", design.preset.name()));
-        files::make_folder(&folder)?;
-        files::write_atomic(&folder.join("design.json"), json.as_bytes())?;
-        return Ok(folder);
+        let name = format!("{}-{}", design.preset.name(), &files::sha256_hex(json.as_bytes())[..6]);
+        let run = Run::start(&workspace().join("runs/ner-mom"), &name, SystemTime::now(), argv)?;
+        files::write_atomic(&run.folder().join("design.json"), json.as_bytes())?;
+        return Ok(run);
     };
     if files::read_text(&folder.join("design.json"))? != json {
         bail!("{}: made with another design; start a new run instead of resuming", folder.display());
     }
-    Ok(folder.clone())
+    Ok(Run::reopen(folder, argv)?)
 }
 
 /// Runs the first compared job once more in a store of its own and compares the weights.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use common::files;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{EncoderConfig, Sampling, TrainConfig};
+use crate::config::{EncoderConfig, HeadKind, Sampling, TrainConfig};
 use crate::data::CorpusName;
 use crate::loss::Loss;
 
@@ -15,7 +15,7 @@ use crate::loss::Loss;
 pub enum Preset {
     /// Two corpora, three seeds, fixed settings: a look within two minutes, never a verdict.
     Quick,
-    /// Five corpora, two encoders, five seeds, settings chosen on development data: the verdict preset.
+    /// Five corpora, two encoders, two formulations, five seeds, settings chosen on development data: the verdict preset.
     Cpu,
     /// All training sentences, wide encoders, ten seeds as in the paper: for a GPU.
     Full,
@@ -83,6 +83,8 @@ pub struct Cell {
     pub sentences: usize,
     /// Network.
     pub encoder: EncoderConfig,
+    /// What turns its states into entities.
+    pub head: HeadKind,
 }
 
 /// A group of runs beyond corpora × encoders × losses, on the BiLSTM.
@@ -93,6 +95,8 @@ pub enum Extra {
     LessData(CorpusName),
     /// Baselines that predict too many entities, with and without MoM (prediction P2).
     OverPredicting(CorpusName),
+    /// Cross-entropy and MoM under a CRF.
+    Crf(CorpusName),
 }
 
 /// λ of MoM over the over-predicting baselines, where nothing is tuned. Ours, declared before the run.
@@ -119,16 +123,17 @@ impl Design {
         use CorpusName::{Bosque, Btc, Stockmark, Wac, Wnut17};
         Self {
             preset: Preset::Cpu,
-            seeds: (1..=5).collect(),
+            seeds: (101..=105).collect(),
             tuning_seed: 1000,
             cells: vec![
                 cell(Wac, 3000, &bilstm()),
                 cell(Stockmark, 3000, &bilstm()),
-                cell(Bosque, 1500, &bilstm()),
+                cell(Bosque, 2500, &bilstm()),
                 cell(Btc, 3000, &bilstm()),
                 cell(Wnut17, 2500, &bilstm()),
+                Cell { head: HeadKind::Mrc, ..cell(Btc, 1500, &bilstm()) },
                 cell(Wac, 3000, &transformer()),
-                cell(Bosque, 1500, &transformer()),
+                cell(Bosque, 2500, &transformer()),
                 cell(Btc, 3000, &transformer()),
                 cell(Wnut17, 2500, &transformer()),
             ],
@@ -140,6 +145,7 @@ impl Design {
                 Extra::LessData(Btc),
                 Extra::OverPredicting(Wac),
                 Extra::OverPredicting(Btc),
+                Extra::Crf(Btc),
             ],
             epochs: 8,
         }
@@ -154,10 +160,11 @@ impl Design {
         let all = |encoder: &EncoderConfig| {
             [Wac, Stockmark, Bosque, Btc, Wnut17].map(|corpus| cell(corpus, usize::MAX, encoder))
         };
+        let queries = Cell { head: HeadKind::Mrc, ..cell(Btc, usize::MAX, &bilstm) };
         Self {
             preset: Preset::Full,
             seeds: (1..=10).collect(),
-            cells: [all(&bilstm), all(&transformer)].concat(),
+            cells: [&all(&bilstm)[..], &[queries], &all(&transformer)].concat(),
             epochs: 15,
             ..Self::cpu()
         }
@@ -216,7 +223,12 @@ impl Design {
             corpus: cell.corpus,
             sentences: cell.sentences,
             seed,
-            config: TrainConfig { encoder: cell.encoder.clone(), epochs: self.epochs, ..recipe },
+            config: TrainConfig {
+                encoder: cell.encoder.clone(),
+                head: cell.head,
+                epochs: self.epochs,
+                ..recipe
+            },
             test: true,
         }
     }
@@ -235,6 +247,9 @@ impl Design {
                 chosen_pair.map(|job| Job { sentences: base.sentences.min(LESS_DATA_OF) / 4, ..job }).into()
             }
             Extra::OverPredicting(_) => over_predicting(job),
+            Extra::Crf(_) => chosen_pair
+                .map(|job| Job { config: TrainConfig { head: HeadKind::Crf, ..job.config }, ..job })
+                .into(),
         }
     }
 }
@@ -249,7 +264,7 @@ impl Extra {
     /// Corpus of the group.
     pub fn corpus(self) -> CorpusName {
         match self {
-            Self::LessData(corpus) | Self::OverPredicting(corpus) => corpus,
+            Self::LessData(corpus) | Self::OverPredicting(corpus) | Self::Crf(corpus) => corpus,
         }
     }
 
@@ -258,19 +273,23 @@ impl Extra {
         match self {
             Self::LessData(_) => "small",
             Self::OverPredicting(_) => "over",
+            Self::Crf(_) => "crf",
         }
     }
 }
 
 impl Cell {
-    /// Name of the setting, `corpus-encoder`.
+    /// Name of the setting, `corpus-encoder`, or `corpus-mrc` where the head answers queries.
     pub fn name(&self) -> String {
-        format!("{}-{}", self.corpus, self.encoder.name())
+        match self.head {
+            HeadKind::Mrc => format!("{}-mrc", self.corpus),
+            HeadKind::Softmax | HeadKind::Crf => format!("{}-{}", self.corpus, self.encoder.name()),
+        }
     }
 }
 
 fn cell(corpus: CorpusName, sentences: usize, encoder: &EncoderConfig) -> Cell {
-    Cell { corpus, sentences, encoder: encoder.clone() }
+    Cell { corpus, sentences, encoder: encoder.clone(), head: HeadKind::Softmax }
 }
 
 fn bilstm() -> EncoderConfig {

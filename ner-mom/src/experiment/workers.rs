@@ -12,6 +12,7 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use common::files;
+use common::nn::gemm;
 
 use super::design::Job;
 use super::outcome::Outcome;
@@ -159,6 +160,8 @@ impl Pool {
     fn start(&mut self, command: &[String], sender: Sender<Line>) -> Result<()> {
         let mut process = Command::new(&command[0])
             .args(&command[1..])
+            // Each worker would time the matrix libraries anew, and equal runs could get different bits.
+            .env(gemm::VARIABLE, gemm::active().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

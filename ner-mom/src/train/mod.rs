@@ -313,7 +313,35 @@ fn drawn(config: &TrainConfig, sentences: &[Sentence], run_seed: u64, epoch: usi
         return (0..sentences.len()).collect(); // no entity anywhere: nothing to prefer
     }
     let mut rng = seed::rng(run_seed, "oversampling", epoch as u64);
-    let draw =
-        |_| cumulative.partition_point(|&sum| sum <= rng.random_range(0.0..total)).min(sentences.len() - 1);
+    let draw = |_| {
+        let target = rng.random_range(0.0..total);
+        cumulative.partition_point(|&sum| sum <= target).min(sentences.len() - 1)
+    };
     (0..sentences.len()).map(draw).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use common::formats::Span;
+
+    use super::*;
+    use crate::loss::Loss;
+
+    #[test]
+    fn oversampling_draws_by_the_square_of_the_share_of_entity_words() {
+        let sentence = |entity_words: usize| Sentence {
+            words: vec!["x".to_owned(); 4],
+            spans: (0..entity_words)
+                .map(|start| Span { start, end: start + 1, label: "A".to_owned() })
+                .collect(),
+            ..Sentence::default()
+        };
+        let sentences: Vec<Sentence> = (0..3000).map(|i| sentence(i % 3)).collect();
+        let plain = TrainConfig::bilstm(Loss::CrossEntropy);
+        let config = TrainConfig { sampling: Sampling::EntityOversampled, ..plain };
+        let places = drawn(&config, &sentences, 1, 1);
+        let count = |share: usize| places.iter().filter(|&&place| place % 3 == share).count();
+        assert_eq!((places.len(), count(0)), (3000, 0));
+        assert!((count(2) as f64 / count(1) as f64 - 4.0).abs() < 0.5, "{} and {}", count(1), count(2));
+    }
 }
