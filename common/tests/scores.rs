@@ -8,6 +8,7 @@ use common::formats::conll::{self, ConllOptions};
 use common::formats::knp::{self, KnpOptions, Tags};
 use common::formats::{Scheme, Sentence, Span, jsonl, stockmark};
 use common::metrics::entity::{EntityScores, Errors, Scores};
+use common::metrics::overlap::{Overlap, Reading};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -41,6 +42,95 @@ fn scores_equal_seqeval() {
             }
         }
     }
+}
+
+/// The golden script's noise: of all words, number `i` gets another tag when a hash of `i` is below 8 of 100.
+fn noisy(gold: &[Vec<String>], prefixes: &str, kinds: &[String]) -> Vec<Vec<String>> {
+    let tags = prefixes.chars().flat_map(|p| kinds.iter().map(move |kind| format!("{p}-{kind}")));
+    let mut every: Vec<String> = tags.chain(["O".to_owned()]).collect();
+    every.sort();
+    let mut numbers = 0_u64..;
+    let mut other = |tag: &String| {
+        let i = numbers.next().unwrap();
+        let changes = i * 2_654_435_761 % (1 << 32) % 100 < 8;
+        if changes { every[(i * 40_503 % (1 << 16)) as usize % every.len()].clone() } else { tag.clone() }
+    };
+    gold.iter().map(|tags| tags.iter().map(&mut other).collect()).collect()
+}
+
+fn check_scores(found: Scores, expected: &Value, what: &str) {
+    let expected: [f64; 3] = serde_json::from_value(expected.clone()).unwrap();
+    for (found, expected) in [found.precision, found.recall, found.f1].iter().zip(expected) {
+        assert!((found - expected).abs() < SAME, "{what}: {found} {expected}");
+    }
+}
+
+fn check_averages(scores: &EntityScores, expected: &Value, what: &str) {
+    check_scores(scores.micro(), &expected["micro"], what);
+    check_scores(scores.macro_average(), &expected["macro"], what);
+    check_scores(scores.weighted(), &expected["weighted"], what);
+}
+
+#[test]
+fn scores_of_noisy_real_tags_equal_seqeval_strict_and_default_and_conlleval() {
+    let Some(folder) = data("wnut17") else { return };
+    let golden: Value = serde_json::from_str(include_str!("golden/noisy_scores.json")).unwrap();
+    let sentences =
+        conll::read(&folder.join("emerging.test.annotated"), &ConllOptions::default()).unwrap().sentences;
+    let mut kinds: Vec<String> =
+        sentences.iter().flat_map(|s| &s.spans).map(|span| span.label.clone()).collect();
+    kinds.sort();
+    kinds.dedup();
+    for (scheme, prefixes) in [
+        (Scheme::Iob1, "BI"),
+        (Scheme::Iob2, "BI"),
+        (Scheme::Ioe1, "EI"),
+        (Scheme::Ioe2, "EI"),
+        (Scheme::Iobes, "BEIS"),
+        (Scheme::Bilou, "BILU"),
+    ] {
+        let gold: Vec<Vec<String>> =
+            sentences.iter().map(|s| scheme.encode(&s.spans, s.words.len())).collect();
+        let predicted = noisy(&gold, prefixes, &kinds);
+        let case = &golden["schemes"][scheme.to_string().to_uppercase()];
+        let strict = EntityScores::of_tags_strict(&gold, &predicted, scheme).unwrap();
+        check_averages(&strict, &case["strict"], &format!("{scheme} strict"));
+        let lenient = EntityScores::of_tags(&gold, &predicted);
+        if !case["default"].is_null() {
+            check_averages(&lenient, &case["default"], &format!("{scheme} default"));
+        }
+        for (kind, expected) in case["conlleval"]["types"].as_object().into_iter().flatten() {
+            let three = serde_json::json!([expected["prec"], expected["rec"], expected["f1"]]);
+            check_scores(lenient.types[kind].into(), &three, &format!("{scheme} conlleval {kind}"));
+        }
+        if scheme == Scheme::Iob2 {
+            check_overlap(&gold, &predicted, &case["nervaluate"]);
+        }
+    }
+}
+
+fn check_overlap(gold: &[Vec<String>], predicted: &[Vec<String>], expected: &Value) {
+    for (name, reading) in Reading::ALL {
+        let mut overlap = Overlap::default();
+        for (gold, predicted) in gold.iter().zip(predicted) {
+            let spans = |tags: &[String]| Scheme::Iob2.decode_strict(tags).unwrap();
+            overlap.add(&spans(gold), &spans(predicted), reading);
+        }
+        let Overlap { correct, incorrect, partial, missed, spurious } = overlap;
+        let found = [correct, incorrect, partial, missed, spurious].map(|count| count as f64);
+        let scores = [overlap.precision(), overlap.recall(), overlap.f1()].map(Option::unwrap);
+        let key = if name == "type" { "ent_type" } else { name };
+        let expected: Vec<f64> = serde_json::from_value(expected[key].clone()).unwrap();
+        for (found, expected) in found.iter().chain(&scores).zip(expected) {
+            assert!((found - expected).abs() < SAME, "{name}: {found} {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_tag_of_another_scheme_is_refused_by_the_strict_reading() {
+    let error = Scheme::Iob2.decode_strict(&["S-PER"]).unwrap_err().to_string();
+    assert!(error.starts_with("tag `S-PER` is not of the scheme iob2; expected prefixes IOB"), "{error}");
 }
 
 fn span(start: usize, end: usize, label: &str) -> Span {

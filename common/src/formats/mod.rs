@@ -8,6 +8,7 @@ pub mod jsonl;
 pub mod knp;
 mod scheme;
 pub mod stockmark;
+mod strict;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use thiserror::Error;
 
 pub(crate) use scheme::for_each_chunk;
 pub use scheme::{Decoded, Scheme, UnknownScheme};
+pub use strict::ForeignTag;
 pub use text::{Lines, MAX_LINE_BYTES, open};
 
 /// A labelled stretch of words (or code points), `end` exclusive.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use crate::formats::{Scheme, Span, for_each_chunk};
+use crate::formats::{ForeignTag, Scheme, Span, for_each_chunk};
 
 /// Counts behind precision, recall and F1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,6 +107,27 @@ impl EntityScores {
             scores.add_chunks(&gold_chunks, &predicted_chunks);
         }
         scores
+    }
+
+    /// Scores of tags of which only the entities well formed in `scheme` count (seqeval's strict mode).
+    ///
+    /// # Errors
+    /// [`ForeignTag`] for a tag with a prefix that the scheme does not have.
+    ///
+    /// # Panics
+    /// When gold and predicted sentences differ in number or length.
+    pub fn of_tags_strict<T: AsRef<str>>(
+        gold: &[Vec<T>],
+        predicted: &[Vec<T>],
+        scheme: Scheme,
+    ) -> Result<Self, ForeignTag> {
+        assert_eq!(gold.len(), predicted.len(), "sentences");
+        let mut scores = Self::default();
+        for (gold, predicted) in gold.iter().zip(predicted) {
+            assert_eq!(gold.len(), predicted.len(), "words of a sentence");
+            scores.add(&scheme.decode_strict(gold)?, &scheme.decode_strict(predicted)?);
+        }
+        Ok(scores)
     }
 
     /// Adds one sentence's entities in order of their start, without a copy of their types.

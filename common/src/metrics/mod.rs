@@ -1,3 +1,4 @@
 //! Metrics, counted in integers and divided once; an undefined ratio is `None`.
 
 pub mod entity;
+pub mod overlap;
