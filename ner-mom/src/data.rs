@@ -7,9 +7,11 @@ use anyhow::{Result, bail};
 use common::data::DataSet;
 use common::files;
 use common::formats::conll::{self, ConllOptions};
+use common::formats::jsonl::{self, Record};
 use common::formats::knp::{self, KnpOptions, Tags};
-use common::formats::{AnnotatedText, Sentence, Span, jsonl, stockmark};
+use common::formats::{AnnotatedText, Sentence, Span, stockmark};
 use common::seed;
+use common::text::segment::Segmenter;
 use rand::Rng;
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
@@ -188,24 +190,66 @@ impl Format {
     }
 }
 
-/// Sentences of a user's annotated files. Texts without words (Stockmark, JSON lines) are read by character.
+/// How a user's annotated files are read.
+#[derive(Debug)]
+pub struct Reading {
+    /// Columns and schemes of CoNLL files.
+    pub columns: ConllOptions,
+    /// Words of texts that are not cut into words.
+    pub segmenter: Segmenter,
+    /// Names of tags that are written as numbers.
+    pub tag_names: Vec<String>,
+}
+
+/// Sentences of a user's files and what their entities lost by the cut into words.
+#[derive(Debug, Default)]
+pub struct ReadFiles {
+    /// Sentences in order.
+    pub sentences: Vec<Sentence>,
+    /// Entities with a border within a word.
+    pub straddling: usize,
+    /// Entities left out, because they share their word with another.
+    pub lost: usize,
+}
+
+impl ReadFiles {
+    fn add(&mut self, text: AnnotatedText, segmenter: &Segmenter) {
+        let offsets = segmenter.words(&text.text);
+        let cut = text.into_words(&offsets);
+        self.sentences.push(cut.sentence);
+        self.straddling += cut.straddling;
+        self.lost += cut.lost;
+    }
+}
+
+/// Sentences of a user's annotated files.
 ///
 /// # Errors
 /// Missing, malformed or empty files.
-pub fn read_files(paths: &[PathBuf], options: &ConllOptions) -> Result<Vec<Sentence>> {
-    let characters =
-        |texts: Vec<AnnotatedText>| texts.into_iter().map(AnnotatedText::into_characters).collect();
-    let mut sentences = Vec::new();
+pub fn read_files(paths: &[PathBuf], reading: &Reading) -> Result<ReadFiles> {
+    let mut read = ReadFiles::default();
     for path in paths {
-        sentences.extend(match Format::of(path) {
-            Format::Conll => conll::read(path, options)?.sentences,
-            Format::Knp => knp::read(path, &KnpOptions { tags: Tags::Morphemes, optional: false })?.sentences,
-            Format::Stockmark => characters(stockmark::read(path)?),
-            Format::Jsonl => characters(jsonl::read(path)?),
-        });
+        match Format::of(path) {
+            Format::Conll => read.sentences.extend(conll::read(path, &reading.columns)?.sentences),
+            Format::Knp => {
+                let options = KnpOptions { tags: Tags::Morphemes, optional: false };
+                read.sentences.extend(knp::read(path, &options)?.sentences);
+            }
+            Format::Stockmark => {
+                stockmark::read(path)?.into_iter().for_each(|text| read.add(text, &reading.segmenter));
+            }
+            Format::Jsonl => {
+                for record in jsonl::read_records(path, &reading.tag_names)? {
+                    match record {
+                        Record::Text(text) => read.add(text, &reading.segmenter),
+                        Record::Words(sentence) => read.sentences.push(sentence),
+                    }
+                }
+            }
+        }
     }
-    if sentences.is_empty() {
+    if read.sentences.is_empty() {
         bail!("no sentence in {} files", paths.len());
     }
-    Ok(sentences)
+    Ok(read)
 }

@@ -37,6 +37,9 @@ struct Case {
     peer: String,
     target: f64,
     tolerance: Option<f64>,
+    /// Arguments of both sides before the working folder.
+    #[serde(default)]
+    arguments: Vec<String>,
     note: String,
 }
 
@@ -65,10 +68,12 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         let mut ours = Command::new(root.join("target/debug/examples").join(&case.ours));
         let mut peer = Command::new(&python);
         peer.arg(folder.join(&case.peer));
+        ours.args(&case.arguments).arg(&work);
+        peer.args(&case.arguments).arg(&work);
         let (mut mine, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..arguments.rounds {
-            mine.push(answer(ours.arg(&work)).with_context(|| format!("{}: {}", case.name, case.ours))?);
-            theirs.push(answer(peer.arg(&work)).with_context(|| format!("{}: {}", case.name, case.peer))?);
+            mine.push(answer(&mut ours).with_context(|| format!("{}: {}", case.name, case.ours))?);
+            theirs.push(answer(&mut peer).with_context(|| format!("{}: {}", case.name, case.peer))?);
         }
         results.push(summary(case, &mine, &theirs)?);
     }

@@ -16,12 +16,14 @@ pub struct ConllOptions {
     pub scheme: Option<Scheme>,
     /// Whether there is a tag column at all.
     pub tagged: bool,
+    /// Whether only entities that are well formed in the scheme count; else tags are read leniently.
+    pub strict: bool,
 }
 
 impl Default for ConllOptions {
     /// Columns and scheme found out from the file, tags expected.
     fn default() -> Self {
-        Self { word: None, tag: None, scheme: None, tagged: true }
+        Self { word: None, tag: None, scheme: None, tagged: true, strict: false }
     }
 }
 
@@ -62,7 +64,12 @@ pub fn read(path: &Path, options: &ConllOptions) -> Result<Corpus, ParseError> {
     for (sentence, tags) in sentences.iter_mut().zip(&tags) {
         let decoded = scheme.decode(tags);
         repaired_tags += decoded.repaired;
-        sentence.spans = decoded.spans;
+        sentence.spans = match options.strict {
+            true => {
+                scheme.decode_strict(tags).map_err(|error| ParseError::new(path, 0, error.to_string(), ""))?
+            }
+            false => decoded.spans,
+        };
     }
     Ok(Corpus { sentences, scheme, repaired_tags, tabs: reader.tabs == Some(true) })
 }
@@ -163,7 +170,7 @@ fn column<'a>(columns: &[&'a str], index: isize) -> Option<&'a str> {
     columns.get(place).copied()
 }
 
-fn is_tag(tag: &str) -> bool {
+pub(super) fn is_tag(tag: &str) -> bool {
     let prefixes = b"BIESLU";
     tag == "O" || matches!(tag.as_bytes(), [prefix, b'-', _, ..] if prefixes.contains(prefix))
 }

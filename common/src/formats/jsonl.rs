@@ -4,29 +4,67 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{AnnotatedText, ParseError, Span, open, sort_spans};
-
-/// Texts of a JSON-lines file, with spans under `label` (`[[start, end, "TYPE"]]`), `entities` or `spans`
-/// (objects with `start`, `end`, `label`). Offsets are code points.
-///
-/// # Errors
-/// [`ParseError`] with the line: broken JSON, no text, spans outside the text or overlapping.
-pub fn read(path: &Path) -> Result<Vec<AnnotatedText>, ParseError> {
-    let mut lines = open(path)?;
-    let mut texts = Vec::new();
-    while let Some((number, line)) = lines.next_line()? {
-        if !line.trim().is_empty() {
-            let text = parse(line).map_err(|problem| ParseError::new(path, number, problem, ""))?;
-            texts.push(text);
-        }
-    }
-    if texts.is_empty() {
-        return Err(ParseError::new(path, 1, "no line with a JSON object", "is the file empty?"));
-    }
-    Ok(texts)
-}
+use super::{AnnotatedText, ParseError, Scheme, Sentence, Span, open, sort_spans};
 
 /// One line of a JSON-lines file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// `text` with spans.
+    Text(AnnotatedText),
+    /// `tokens` with `ner_tags`, as data sets on Hugging Face have them.
+    Words(Sentence),
+}
+
+/// Records of a JSON-lines file: texts with spans under `label` (`[[start, end, "TYPE"]]`), `entities` or `spans`
+/// (objects with `start`, `end`, `label`; offsets are code points), or `tokens` with `ner_tags`, which are tags or
+/// places in `tag_names`.
+///
+/// # Errors
+/// [`ParseError`] with the line: broken JSON, neither text nor tokens, spans outside the text or overlapping, tags
+/// that are no tags.
+pub fn read_records(path: &Path, tag_names: &[String]) -> Result<Vec<Record>, ParseError> {
+    let mut lines = open(path)?;
+    let mut records = Vec::new();
+    while let Some((number, line)) = lines.next_line()? {
+        if !line.trim().is_empty() {
+            let record = parse_record(line, tag_names);
+            records.push(record.map_err(|problem| ParseError::new(path, number, problem, ""))?);
+        }
+    }
+    if records.is_empty() {
+        return Err(ParseError::new(path, 1, "no line with a JSON object", "is the file empty?"));
+    }
+    Ok(records)
+}
+
+/// One line of a JSON-lines file, see [`read_records`].
+///
+/// # Errors
+/// What is wrong, for a message.
+pub fn parse_record(line: &str, tag_names: &[String]) -> Result<Record, String> {
+    let object: Value = serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))?;
+    let Some(tokens) = object["tokens"].as_array() else { return parse(line).map(Record::Text) };
+    let word = |token: &Value| token.as_str().map(str::to_owned).ok_or(format!("`{token}` is not a token"));
+    let words = tokens.iter().map(word).collect::<Result<Vec<String>, String>>()?;
+    let tags = object["ner_tags"].as_array().ok_or("no list `ner_tags` beside `tokens`")?;
+    if tags.len() != words.len() {
+        return Err(format!("{} tags, expected {} as there are tokens", tags.len(), words.len()));
+    }
+    let tag = |tag: &Value| match (tag.as_str(), tag.as_u64()) {
+        (Some(tag), _) if super::conll::is_tag(tag) => Ok(tag.to_owned()),
+        (None, Some(id)) => tag_names.get(id as usize).cloned().ok_or(format!(
+            "tag number {id} of {} known; name them with --tag-names O,B-PER,…",
+            tag_names.len()
+        )),
+        _ => Err(format!("`{tag}` is not a tag; expected `O`, `B-TYPE`, `I-TYPE` … or a number")),
+    };
+    let tags = tags.iter().map(tag).collect::<Result<Vec<String>, String>>()?;
+    let spans = Scheme::Iob2.decode(&tags).spans;
+    let id = object["id"].as_str().map(str::to_owned);
+    Ok(Record::Words(Sentence { words, spans, id, source: None }))
+}
+
+/// One text with spans.
 ///
 /// # Errors
 /// What is wrong, for a message.

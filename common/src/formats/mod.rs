@@ -112,6 +112,45 @@ impl AnnotatedText {
     }
 }
 
+/// A text cut into words, and what its entities lost by that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Projected {
+    /// The words with the entities on them.
+    pub sentence: Sentence,
+    /// Entities with a border within a word; they take in the whole word.
+    pub straddling: usize,
+    /// Entities left out, because their words belong to the entity before them, or because they lie between words.
+    pub lost: usize,
+}
+
+impl AnnotatedText {
+    /// The text as words at these code-point offsets, sorted and without overlaps.
+    ///
+    /// ```
+    /// use common::formats::{AnnotatedText, Span};
+    /// let text = AnnotatedText { id: None, text: "東京都へ".into(), spans: vec![Span { start: 0, end: 2, label: "LOC".into() }] };
+    /// let cut = text.into_words(&[(0, 3), (3, 4)]);
+    /// assert_eq!((cut.sentence.words, cut.straddling), (vec!["東京都".to_owned(), "へ".to_owned()], 1));
+    /// ```
+    pub fn into_words(self, offsets: &[(usize, usize)]) -> Projected {
+        let characters: Vec<char> = self.text.chars().collect();
+        let words = offsets.iter().map(|&(start, end)| characters[start..end].iter().collect()).collect();
+        let (mut spans, mut straddling, mut lost): (Vec<Span>, usize, usize) = (Vec::new(), 0, 0);
+        for span in self.spans {
+            let start = offsets.partition_point(|&(_, end)| end <= span.start);
+            let end = offsets.partition_point(|&(start, _)| start < span.end);
+            if start >= end || spans.last().is_some_and(|last| start < last.end) {
+                lost += 1;
+                continue;
+            }
+            straddling += usize::from((offsets[start].0, offsets[end - 1].1) != (span.start, span.end));
+            spans.push(Span { start, end, label: span.label });
+        }
+        let source = Some(SourceText { text: self.text, offsets: offsets.to_vec() });
+        Projected { sentence: Sentence { words, spans, id: self.id, source }, straddling, lost }
+    }
+}
+
 /// Sorts spans and refuses overlapping ones.
 ///
 /// # Errors

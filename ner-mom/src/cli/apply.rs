@@ -9,10 +9,11 @@ use common::device::Choice;
 use common::formats::conll::{self, Reader};
 use common::formats::{AnnotatedText, Lines, Scheme, Sentence, jsonl};
 use common::metrics::entity::{EntityScores, Errors, Scores};
+use common::metrics::overlap::{Overlap, Reading};
+use common::text::segment::{Segmenter, build_dictionary};
 use serde_json::json;
 
 use super::Columns;
-use crate::data::read_files;
 use crate::model::Model;
 
 /// Sentences that are tagged together while streaming. Ours: enough for full batches, soon enough to be seen.
@@ -27,6 +28,9 @@ pub(super) struct PredictArguments {
     /// Words, one per line with a blank line between sentences; further columns are ignored; `-` is standard input
     #[arg(default_value = "-")]
     input: PathBuf,
+    /// The input is text, one per line, that the model's own segmenter cuts into words; the output is JSON lines
+    #[arg(long, conflicts_with_all = ["to", "word_column"])]
+    text: bool,
     /// Tag scheme of the output
     #[arg(long, default_value = "iob2")]
     to: Scheme,
@@ -40,31 +44,70 @@ pub(super) struct PredictArguments {
 
 pub(super) fn predict(arguments: &PredictArguments) -> Result<()> {
     let model = Model::load(&arguments.model, arguments.device.open()?)?;
-    let options =
-        conll::ConllOptions { word: Some(arguments.word_column), tagged: false, ..Default::default() };
-    let lines: Lines<Box<dyn io::BufRead>> = match arguments.input.to_str() {
+    let mut lines: Lines<Box<dyn io::BufRead>> = match arguments.input.to_str() {
         Some("-") => Lines::new(Path::new("<stdin>"), Box::new(BufReader::new(io::stdin()))),
         _ => common::formats::open(&arguments.input)?,
     };
+    if arguments.text {
+        let segmenter = Segmenter::open(&model.segmentation)?;
+        let next = || {
+            let line = lines.next_line()?;
+            Ok(line.map(|(_, text)| {
+                let text = AnnotatedText { text: text.to_owned(), ..AnnotatedText::default() };
+                let offsets = segmenter.words(&text.text);
+                text.into_words(&offsets).sentence
+            }))
+        };
+        return stream(&model, next, |sentence| jsonl::to_line(&as_text(sentence)) + "\n");
+    }
+    let options =
+        conll::ConllOptions { word: Some(arguments.word_column), tagged: false, ..Default::default() };
     let mut reader = Reader::new(lines, &options);
+    let next = || Ok(reader.next_sentence()?.map(|(sentence, _)| sentence));
+    stream(&model, next, |sentence| {
+        let tags = arguments.to.encode(&sentence.spans, sentence.words.len());
+        conll::to_text(&sentence.words, &tags)
+    })
+}
+
+/// Tags sentences as they come and writes each as `show` gives it.
+fn stream(
+    model: &Model,
+    mut next: impl FnMut() -> Result<Option<Sentence>>,
+    show: impl Fn(Sentence) -> String,
+) -> Result<()> {
     let mut output = io::stdout().lock();
     let mut waiting = Vec::new();
     loop {
-        let next = reader.next_sentence()?;
-        let ended = next.is_none();
-        waiting.extend(next.map(|(sentence, _)| sentence));
+        let sentence = next()?;
+        let ended = sentence.is_none();
+        waiting.extend(sentence);
         if ended || waiting.len() == STREAMED_SENTENCES {
-            for (sentence, spans) in waiting.iter().zip(model.predict(&waiting)?) {
-                let tags = arguments.to.encode(&spans, sentence.words.len());
-                output.write_all(conll::to_text(&sentence.words, &tags).as_bytes())?;
+            let predicted = model.predict(&waiting)?;
+            for (sentence, spans) in waiting.drain(..).zip(predicted) {
+                output.write_all(show(Sentence { spans, ..sentence }).as_bytes())?;
             }
             output.flush()?;
-            waiting.clear();
         }
         if ended {
             return Ok(());
         }
     }
+}
+
+/// Options of `dictionary`.
+#[derive(Debug, Args)]
+pub(super) struct DictionaryArguments {
+    /// Folder with *.csv, matrix.def, char.def and unk.def, such as /usr/share/mecab/dic/ipadic of Debian's mecab-ipadic
+    source: PathBuf,
+    /// File to write
+    out: PathBuf,
+}
+
+pub(super) fn dictionary(arguments: &DictionaryArguments) -> Result<()> {
+    build_dictionary(&arguments.source, &arguments.out)?;
+    println!("{}", arguments.out.display());
+    Ok(())
 }
 
 /// Options of `evaluate`.
@@ -82,13 +125,16 @@ pub(super) struct EvaluateArguments {
 }
 
 pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
-    let options = arguments.columns.options(true);
-    let gold = read_files(std::slice::from_ref(&arguments.gold), &options)?;
-    let predicted = read_files(std::slice::from_ref(&arguments.predicted), &options)?;
+    let gold = arguments.columns.read(std::slice::from_ref(&arguments.gold))?;
+    let predicted = arguments.columns.read(std::slice::from_ref(&arguments.predicted))?;
     check_same(arguments, &gold, &predicted)?;
     let (mut scores, mut errors) = (EntityScores::default(), Errors::default());
+    let mut overlaps = Reading::ALL.map(|(name, reading)| (name, reading, Overlap::default()));
     for (gold, predicted) in gold.iter().zip(&predicted) {
         scores.add(&gold.spans, &predicted.spans);
+        for (_, reading, overlap) in &mut overlaps {
+            overlap.add(&gold.spans, &predicted.spans, *reading);
+        }
         errors.add(&gold.spans, &predicted.spans, gold.words.len());
     }
     let averages =
@@ -101,7 +147,15 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
             averages.iter().map(|(n, s)| ((*n).to_owned(), three(s))).collect();
         let split = json!({"missed": errors.missed, "spurious": errors.spurious, "border": errors.border,
             "type": errors.kind, "border_and_type": errors.border_and_kind});
-        let object = json!({"types": types, "averages": averages, "errors": split,
+        let overlaps: serde_json::Map<_, _> = overlaps
+            .iter()
+            .map(|(name, _, o)| {
+                let value = json!({"precision": o.precision(), "recall": o.recall(), "f1": o.f1(), "correct": o.correct,
+                    "incorrect": o.incorrect, "partial": o.partial, "missed": o.missed, "spurious": o.spurious});
+                ((*name).to_owned(), value)
+            })
+            .collect();
+        let object = json!({"types": types, "averages": averages, "errors": split, "overlap": overlaps,
             "outside_f1": errors.outside_f1(), "predicted_gold_ratio": errors.predicted_gold_ratio()});
         println!("{object}");
         return Ok(());
@@ -112,6 +166,9 @@ pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     };
     scores.types.iter().for_each(|(label, counts)| line(label, (*counts).into(), counts.gold));
     averages.iter().for_each(|(name, average)| line(name, *average, scores.total().gold));
+    let overlap =
+        |(name, _, o): &(&str, Reading, Overlap)| format!("{name} {:.4}", o.f1().unwrap_or_default());
+    println!("f1 with credit for overlap: {}", overlaps.iter().map(overlap).collect::<Vec<_>>().join(", "));
     println!(
         "missed {}, spurious {}, border {}, type {}, border and type {}",
         errors.missed, errors.spurious, errors.border, errors.kind, errors.border_and_kind
@@ -166,7 +223,7 @@ impl std::str::FromStr for Target {
 }
 
 pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
-    let sentences = read_files(&arguments.input, &arguments.columns.options(true))?;
+    let sentences = arguments.columns.read(&arguments.input)?;
     let mut output = io::stdout().lock();
     for sentence in sentences {
         match arguments.to {

@@ -12,15 +12,20 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use common::formats::Scheme;
 use common::formats::conll::ConllOptions;
+use common::formats::{Scheme, Sentence};
 use common::nn::gemm;
+use common::text::segment::Segmenter;
+
+use crate::data::{Reading, read_files};
 
 const EXAMPLES: &str = "\
 Examples:
   ner-mom reproduce --preset quick
   ner-mom train --train train.conll --dev dev.conll --loss mom:ce:0.5 --out model
+  ner-mom train --train train.conll --dev dev.conll --checkpoint bert-base-cased --head crf --out model
   ner-mom predict --model model < words.txt > tagged.conll
+  ner-mom predict --model model --text < text.txt > entities.jsonl
   ner-mom evaluate gold.conll predicted.conll
   ner-mom convert wikigold.conll.txt --to iobes > wikigold.iobes.conll";
 
@@ -42,6 +47,8 @@ enum Verb {
     Evaluate(apply::EvaluateArguments),
     /// Rewrite annotated files as CoNLL columns in any tag scheme, or as JSON lines
     Convert(apply::ConvertArguments),
+    /// Build a dictionary for --segmenter from a MeCab source folder
+    Dictionary(apply::DictionaryArguments),
     /// Re-test the paper's claims on real data and write the report
     Reproduce(reproduce::Arguments),
     /// Render a report.json again as Markdown and HTML
@@ -52,7 +59,7 @@ enum Verb {
     Worker(reproduce::WorkerArguments),
 }
 
-/// Where words and tags are in column files.
+/// How annotated files are read.
 #[derive(Debug, Args)]
 struct Columns {
     /// Column of the word, from 0; negative counts from the end [default: found out]
@@ -64,11 +71,38 @@ struct Columns {
     /// Tag scheme: iob1, iob2, ioe1, ioe2, iobes or bilou [default: found out]
     #[arg(long)]
     scheme: Option<Scheme>,
+    /// Count only entities that are well formed in the scheme, as seqeval's strict mode; else tags are read leniently
+    #[arg(long)]
+    strict: bool,
+    /// Names of tags that are numbers in `ner_tags`, in their order
+    #[arg(long, value_name = "O,B-TYPE,…", value_delimiter = ',')]
+    tag_names: Vec<String>,
+    /// Words of texts that come without: `characters`, `spaces`, a dictionary of the verb `dictionary`, or the folder of
+    /// a compiled MeCab dictionary
+    #[arg(long, value_name = "NAME|PATH", default_value = "characters")]
+    segmenter: String,
 }
 
 impl Columns {
-    fn options(&self, tagged: bool) -> ConllOptions {
-        ConllOptions { word: self.word_column, tag: self.tag_column, scheme: self.scheme, tagged }
+    /// Sentences of annotated files; says what their entities lost by the cut into words.
+    fn read(&self, paths: &[PathBuf]) -> Result<Vec<Sentence>> {
+        let columns = ConllOptions {
+            word: self.word_column,
+            tag: self.tag_column,
+            scheme: self.scheme,
+            tagged: true,
+            strict: self.strict,
+        };
+        let segmenter = Segmenter::open(&self.segmenter)?;
+        let read = read_files(paths, &Reading { columns, segmenter, tag_names: self.tag_names.clone() })?;
+        if read.straddling + read.lost > 0 {
+            eprintln!(
+                "warning: {} entities begin or end within a word and take in all of it, {} share their word with \
+                 another and are left out; another --segmenter may fit better",
+                read.straddling, read.lost
+            );
+        }
+        Ok(read.sentences)
     }
 }
 
@@ -96,6 +130,7 @@ fn carry_out(verb: Verb) -> Result<ExitCode> {
         Verb::Predict(arguments) => apply::predict(&arguments).map(done),
         Verb::Evaluate(arguments) => apply::evaluate(&arguments).map(done),
         Verb::Convert(arguments) => apply::convert(&arguments).map(done),
+        Verb::Dictionary(arguments) => apply::dictionary(&arguments).map(done),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
         Verb::Report(arguments) => runs::report(&arguments).map(done),
         Verb::Compare(arguments) => runs::compare(&arguments).map(done),

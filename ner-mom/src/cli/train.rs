@@ -13,7 +13,6 @@ use common::{files, interrupt, progress};
 
 use super::Columns;
 use crate::config::{HeadKind, Sampling, TrainConfig};
-use crate::data::read_files;
 use crate::loss::Loss;
 use crate::model::Model;
 use crate::train::{Checkpoints, EpochPoint, History, Progress, train};
@@ -99,13 +98,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let device = arguments.device.open()?;
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(4) as i32);
     tch::set_num_threads(arguments.threads.unwrap_or(cores));
-    let options = arguments.columns.options(true);
-    let train_sentences = read_files(&arguments.train, &options).context("reading the training files")?;
-    let dev_sentences = read_files(&arguments.dev, &options).context("reading the development files")?;
+    let train_sentences = arguments.columns.read(&arguments.train).context("reading the training files")?;
+    let dev_sentences = arguments.columns.read(&arguments.dev).context("reading the development files")?;
     let mut model = match &arguments.checkpoint {
         Some(folder) => Model::pretrained(config, folder, &train_sentences, arguments.seed, device)?,
         None => Model::new(config, &train_sentences, arguments.seed, device)?,
     };
+    model.segmentation = arguments.columns.segmenter.clone();
     // An unwritable folder should fail now, not after hours of training.
     let out = &arguments.out;
     files::make_folder(out)?;

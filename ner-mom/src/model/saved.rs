@@ -1,6 +1,7 @@
 //! A tagger with everything it needs to read text: the unit that is trained, saved and loaded.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use common::files::{self, FileError};
 use common::formats::{Sentence, Span};
@@ -8,6 +9,7 @@ use common::nn::bert::{self, BertError};
 use common::nn::checkpoint::{self, CheckpointError};
 use common::seed;
 use common::text::pieces::{Pieces, PiecesError};
+use common::text::segment;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 use tch::nn::VarStore;
@@ -24,6 +26,10 @@ use crate::vocabulary::{SEPARATOR, Vocabulary};
 const PREDICT_SENTENCES: usize = 64;
 const WEIGHTS: &str = "model.safetensors";
 const DESCRIPTION: &str = "model.json";
+const DICTIONARY: &str = "dictionary";
+/// Names of segmenters that need no dictionary.
+const CHARACTERS: &str = "characters";
+const SPACES: &str = "spaces";
 
 /// A tagger, its classes, its vocabulary and the configuration it was made with.
 #[derive(Debug)]
@@ -34,6 +40,8 @@ pub struct Model {
     pub labels: LabelSet,
     /// Known words or word pieces.
     pub vocabulary: Vocabulary,
+    /// How the training texts were cut into words: `characters`, `spaces`, or the path of a dictionary.
+    pub segmentation: String,
     /// Parameters.
     pub store: VarStore,
     /// Network.
@@ -48,6 +56,8 @@ struct Description {
     config: TrainConfig,
     /// Absent for a model of word pieces, whose tokenizer has a file of its own.
     lexicon: Option<Lexicon>,
+    /// `characters`, `spaces`, or `dictionary`, which is beside this file.
+    segmentation: String,
 }
 
 /// A model that cannot be made, read, written or used.
@@ -129,7 +139,7 @@ impl Model {
     fn with(config: TrainConfig, labels: LabelSet, vocabulary: Vocabulary, device: Device) -> Self {
         let store = VarStore::new(device);
         let tagger = Tagger::new(&store.root(), &config, &vocabulary, labels.n_classes());
-        Self { config, labels, vocabulary, store, tagger }
+        Self { config, labels, vocabulary, segmentation: CHARACTERS.to_owned(), store, tagger }
     }
 
     /// The ids of sentences, from which batches are cut.
@@ -182,8 +192,16 @@ impl Model {
                 None
             }
         };
+        let segmentation = match &*self.segmentation {
+            name @ (CHARACTERS | SPACES) => name,
+            path => {
+                copy_dictionary(Path::new(path), &folder.join(DICTIONARY))?;
+                DICTIONARY
+            }
+        };
         let (labels, config) = (self.labels.clone(), self.config.clone());
-        let description = Description { schema: 2, labels, config, lexicon };
+        let description =
+            Description { schema: 2, labels, config, lexicon, segmentation: segmentation.to_owned() };
         let json = serde_json::to_vec(&description).expect("a description has only strings and numbers");
         checkpoint::save(&checkpoint::named(&self.store), &folder.join(WEIGHTS))?;
         Ok(files::write_atomic(&folder.join(DESCRIPTION), &json)?)
@@ -197,7 +215,7 @@ impl Model {
         let path = folder.join(DESCRIPTION);
         let text = files::read_text(&path)?;
         let wrong = |problem: String| ModelError::Description { path: path.clone(), problem };
-        let Description { labels, config, lexicon, .. } =
+        let Description { labels, config, lexicon, segmentation, .. } =
             serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         let vocabulary = match (&config.encoder, lexicon) {
             (EncoderConfig::Bert { config }, None) => word_pieces(folder, config)?,
@@ -206,10 +224,31 @@ impl Model {
             }
             _ => return Err(wrong("encoder and lexicon do not belong together".to_owned())),
         };
-        let model = Self::with(config, labels, vocabulary, device);
+        let mut model = Self::with(config, labels, vocabulary, device);
         checkpoint::load_checked(&model.store, &folder.join(WEIGHTS))?;
+        model.segmentation = match &*segmentation {
+            DICTIONARY => folder.join(DICTIONARY).to_string_lossy().into_owned(),
+            name => name.to_owned(),
+        };
         Ok(model)
     }
+}
+
+/// Copies a dictionary, a file or a folder of files, into the model's folder, which so needs nothing outside it.
+fn copy_dictionary(from: &Path, to: &Path) -> Result<(), FileError> {
+    let copy = |from: &Path, to: &Path| {
+        let mut source = fs::File::open(from).map_err(|error| FileError::content(from, error.to_string()))?;
+        files::write_atomic_with(to, |file| io::copy(&mut source, file).map(drop))
+    };
+    let same = fs::canonicalize(from).is_ok_and(|from| fs::canonicalize(to).is_ok_and(|to| from == to));
+    if same {
+        return Ok(()); // the model was read from this folder
+    }
+    if from.is_file() {
+        return copy(from, to);
+    }
+    files::make_folder(to)?;
+    segment::COMPILED.iter().try_for_each(|name| copy(&from.join(name), &to.join(name)))
 }
 
 /// The query of each entity type in the order of the types, for a head that answers queries; none for the others.
