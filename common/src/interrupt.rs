@@ -11,7 +11,8 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 pub fn listen() {
     let handler = || {
         if ASKED.swap(true, Ordering::SeqCst) {
-            std::process::exit(i32::from(EXIT_CODE));
+            // Not `process::exit`, which would unload libtorch under the threads that compute with it.
+            signal_hook::low_level::exit(i32::from(EXIT_CODE));
         }
     };
     let _ = ctrlc::set_handler(handler); // a second registration is refused; the first one still listens

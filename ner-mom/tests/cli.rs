@@ -1,5 +1,5 @@
 //! The real program on good and bad input.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 use std::fs;
 use std::io::Write;
@@ -152,4 +152,189 @@ fn no_arguments_show_the_help_with_examples() {
     let output = ner_mom(folder.path(), &[], "");
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("ner-mom train --train train.conll"), "{}", text(&output.stderr));
+}
+
+/// `train` on a file of many sentences for more epochs than any test waits for.
+fn long_training(at: &Path, more: &[&str]) -> Command {
+    fs::write(at.join("train.conll"), TRAIN.repeat(40)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ner-mom"));
+    let arguments =
+        "train --train train.conll --dev train.conll --out model --device cpu --threads 1 --epochs 2000";
+    command.args(arguments.split(' ')).args(more).current_dir(at);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Waits until the file is there.
+fn appears(path: &Path) {
+    let started = std::time::Instant::now();
+    while !path.exists() {
+        assert!(started.elapsed().as_secs() < 60, "{} never appeared", path.display());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+fn interrupt(child: &std::process::Child) {
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[test]
+fn an_interrupted_training_saves_its_model_and_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let child = long_training(at, &[]).spawn().unwrap();
+    appears(&at.join("model/checkpoints/last.json"));
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("go on with the same command and --resume"),
+        "{}",
+        text(&output.stderr)
+    );
+    let tagged = ner_mom(at, &["predict", "--model", "model", "--device", "cpu"], "Ann\n");
+    assert!(tagged.status.success(), "{}", text(&tagged.stderr));
+    let epochs = |name: &str| {
+        let json: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(at.join(name)).unwrap()).unwrap();
+        json["epochs"].as_array().unwrap().len()
+    };
+    let before = epochs("model/history.json");
+    let resumed = long_training(at, &["--resume", "--max-minutes", "0.0001"]).output().unwrap();
+    assert_eq!(resumed.status.code(), Some(130), "{}", text(&resumed.stderr));
+    assert!(epochs("model/history.json") >= before);
+    let other = long_training(at, &["--resume", "--seed", "9"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(1));
+    assert!(
+        text(&other.stderr).contains("the checkpoint has another seed than this run"),
+        "{}",
+        text(&other.stderr)
+    );
+}
+
+#[test]
+fn a_second_interrupt_ends_at_once_and_leaves_the_last_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let child = long_training(at, &[]).spawn().unwrap();
+    appears(&at.join("model/checkpoints/last.json"));
+    interrupt(&child);
+    interrupt(&child);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    let resumed = long_training(at, &["--resume", "--max-minutes", "0.0001"]).output().unwrap();
+    assert_eq!(resumed.status.code(), Some(130), "{}", text(&resumed.stderr));
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_leaves_the_old_model_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    trained(at);
+    let before = fs::read(at.join("model/model.safetensors")).unwrap();
+    // No file may grow beyond 16 blocks, as on a disk that fills up in the middle of a write.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 16; exec {} train --train train.conll --dev train.conll --out model --device cpu --epochs 3",
+        env!("CARGO_BIN_EXE_ner-mom")
+    );
+    let output = Command::new("bash").args(["-c", &script]).current_dir(at).output().unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("weights not written, an older file is untouched"), "{message}");
+    assert_eq!(fs::read(at.join("model/model.safetensors")).unwrap(), before);
+    let left: Vec<_> = fs::read_dir(at.join("model/checkpoints")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_full_disk_is_told_in_plain_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    trained(at);
+    fs::create_dir(at.join("full")).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size=64k tmpfs full || exit 77; \
+         {} train --train train.conll --dev train.conll --out full/model --device cpu --epochs 3; \
+         code=$?; ls full/model/checkpoints; exit $code",
+        env!("CARGO_BIN_EXE_ner-mom")
+    );
+    let output = Command::new("unshare").args(["-rm", "sh", "-c", &script]).current_dir(at).output().unwrap();
+    let message = text(&output.stderr);
+    if output.status.code() != Some(1) || message.contains("unshare") {
+        println!("skipped: no file system of its own for this test: {message}");
+        return;
+    }
+    assert!(
+        message.contains("weights not written") && message.contains("No space left on device"),
+        "{message}"
+    );
+    assert_eq!(text(&output.stdout), "", "nothing half-written stays");
+}
+
+#[test]
+fn a_read_only_folder_is_refused_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("a.conll"), TRAIN).unwrap();
+    let message = error(
+        at,
+        &["train", "--train", "a.conll", "--dev", "a.conll", "--out", "/proc/model", "--device", "cpu"],
+    );
+    assert!(message.starts_with("error: /proc/model: making the folder"), "{message}");
+}
+
+#[test]
+fn unknown_labels_and_further_columns_do_not_disturb_prediction() {
+    let folder = tempfile::tempdir().unwrap();
+    trained(folder.path());
+    let tagged = ner_mom(
+        folder.path(),
+        &["predict", "--model", "model", "--device", "cpu"],
+        "Ann\tNNP\tB-NEVER-SEEN\nsleeps\tVBZ\tO\n",
+    );
+    assert!(tagged.status.success(), "{}", text(&tagged.stderr));
+    assert_eq!(text(&tagged.stdout).lines().count(), 3);
+}
+
+#[test]
+fn text_is_cut_and_tagged_with_offsets() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let lines = "{\"text\":\"Ann lives in Oslo\",\"label\":[[0,3,\"PER\"],[13,17,\"LOC\"]]}\n\
+                 {\"tokens\":[\"Bob\",\"sleeps\"],\"ner_tags\":[1,0]}\n";
+    fs::write(at.join("train.jsonl"), lines).unwrap();
+    let arguments = "train --train train.jsonl --dev train.jsonl --out model --device cpu --epochs 60 --learning-rate 0.02 \
+                     --segmenter spaces --tag-names O,B-PER --head crf";
+    let trained = ner_mom(at, &arguments.split_whitespace().collect::<Vec<_>>(), "");
+    assert!(trained.status.success(), "{}", text(&trained.stderr));
+    let found =
+        ner_mom(at, &["predict", "--model", "model", "--text", "--device", "cpu"], "Ann  lives in Oslo\n\n");
+    assert_eq!(
+        text(&found.stdout),
+        "{\"text\":\"Ann  lives in Oslo\",\"label\":[[0,3,\"PER\"],[14,18,\"LOC\"]]}\n{\"text\":\"\",\"label\":[]}\n",
+        "{}",
+        text(&found.stderr)
+    );
+    let unnamed = error(at, &["convert", "train.jsonl"]);
+    assert!(unnamed.ends_with("tag number 1 of 0 known; name them with --tag-names O,B-PER,…"), "{unnamed}");
+    let strict = {
+        fs::write(at.join("i.conll"), "New I-LOC\nYork I-LOC\n").unwrap();
+        let scored =
+            ner_mom(at, &["evaluate", "i.conll", "i.conll", "--strict", "--scheme", "iob2", "--json"], "");
+        text(&scored.stdout)
+    };
+    assert!(strict.contains(r#""types":{}"#), "{strict}");
+}
+
+#[test]
+fn an_unknown_matrix_library_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ner-mom"));
+    let output = command
+        .args(["convert", "x"])
+        .env("BENKYOKAI_GEMM", "blas")
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(text(&output.stderr), "error: BENKYOKAI_GEMM is `blas`, expected `mkl`, `onednn` or `auto`\n");
 }

@@ -3,7 +3,8 @@
 
 use common::formats::conll::{self, ConllOptions};
 use common::formats::{Sentence, Span};
-use common::nn::checkpoint::named;
+use common::nn::bert;
+use common::nn::checkpoint::{self, named};
 use common::testing::torch_rng;
 use ner_mom::config::{HeadKind, TrainConfig};
 use ner_mom::model::Model;
@@ -129,8 +130,8 @@ fn a_checkpoint_of_another_run_is_refused() {
     assert!(other.ends_with("another configuration than this run; train anew without --resume"), "{other}");
     let other = run("ce", 8, true).unwrap_err().to_string();
     assert!(other.contains("another seed"), "{other}");
-    let file = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
-    let tensors = file.filter(|path| path.extension().is_some_and(|e| e == "safetensors")).next().unwrap();
+    let mut files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let tensors = files.find(|path| path.extension().is_some_and(|e| e == "safetensors")).unwrap();
     let bytes = std::fs::read(&tensors).unwrap();
     std::fs::write(&tensors, &bytes[..bytes.len() / 2]).unwrap();
     let cut = run("ce", 7, true).unwrap_err().to_string();
@@ -202,4 +203,51 @@ fn divergence_is_told_at_its_step() {
     let once = Checkpoints::default();
     let error = train(&mut model, &sentences, &sentences, 7, &once, |_| true).unwrap_err().to_string();
     assert!(error.contains("epoch 1, step") && error.ends_with("lower the learning rate"), "{error}");
+}
+
+/// A Hugging Face directory with a small BERT of random weights whose vocabulary has the letters.
+fn bert_directory(folder: &std::path::Path, positions: i64) {
+    let letters = ('a'..='z').flat_map(|c| [c.to_string(), format!("##{c}")]);
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"].map(str::to_owned);
+    let vocabulary: Vec<String> = special.into_iter().chain(letters).collect();
+    std::fs::write(folder.join("vocab.txt"), vocabulary.join("\n")).unwrap();
+    let config = bert::Config::new(vocabulary.len() as i64, 32, 2, 2);
+    let config = bert::Config { max_position_embeddings: positions, ..config };
+    config.write(&folder.join("config.json")).unwrap();
+    let store = tch::nn::VarStore::new(Device::Cpu);
+    let _encoder = bert::Bert::new(&(store.root() / "bert"), &config);
+    checkpoint::save(&named(&store), &folder.join("model.safetensors")).unwrap();
+}
+
+#[test]
+fn a_bert_directory_is_fine_tuned_under_each_head_and_saved_with_its_tokenizer() {
+    let _rng = torch_rng(1);
+    let folder = tempfile::tempdir().unwrap();
+    bert_directory(folder.path(), 64);
+    for head in [HeadKind::Softmax, HeadKind::Crf, HeadKind::Mrc] {
+        let recipe = TrainConfig::bert(bert::Config::new(1, 1, 1, 1), "mom:ce:0.5".parse().unwrap());
+        let config =
+            TrainConfig { head, epochs: 60, batch_sentences: 4, learning_rate: 3e-3, dropout: 0.0, ..recipe };
+        let sentences = toy();
+        let mut model = Model::pretrained(config, folder.path(), &sentences, 7, Device::Cpu).unwrap();
+        train(&mut model, &sentences, &sentences, 7, &Checkpoints::default(), |_| true).unwrap();
+        let f1 = micro_f1(&model, &sentences).unwrap();
+        assert!(f1 > 0.9, "{head:?}: {f1}");
+        let saved = tempfile::tempdir().unwrap();
+        model.save(saved.path()).unwrap();
+        let loaded = Model::load(saved.path(), Device::Cpu).unwrap();
+        assert_eq!(loaded.predict(&sentences).unwrap(), model.predict(&sentences).unwrap());
+    }
+}
+
+#[test]
+fn a_sentence_of_more_pieces_than_positions_is_named() {
+    let _rng = torch_rng(1);
+    let folder = tempfile::tempdir().unwrap();
+    bert_directory(folder.path(), 12);
+    let recipe = TrainConfig::bert(bert::Config::new(1, 1, 1, 1), "ce".parse().unwrap());
+    let model = Model::pretrained(recipe, folder.path(), &toy(), 7, Device::Cpu).unwrap();
+    let long = Sentence { words: vec!["abcdefghijk".to_owned()], ..Sentence::default() };
+    let error = model.predict(&[Sentence::default(), long]).unwrap_err().to_string();
+    assert_eq!(error, "sentence 2 has 11 word pieces, the encoder takes 10: split it into shorter ones");
 }
