@@ -34,7 +34,13 @@ pub struct Entry {
     /// Address that file paths are appended to; absent where a conversion is needed.
     #[serde(default)]
     pub source: Option<String>,
-    /// How to get it where `source` is absent or not enough.
+    /// Address of an archive that `conversion` makes the files of, where there is no `source`.
+    #[serde(default)]
+    pub archive: Option<String>,
+    /// How the archive becomes the files.
+    #[serde(default)]
+    pub conversion: Option<String>,
+    /// What was changed against the publication.
     #[serde(default)]
     pub note: Option<String>,
     /// Its files.
@@ -55,6 +61,9 @@ pub struct FileEntry {
     pub bytes: u64,
     /// Sha256 in hex.
     pub sha256: String,
+    /// Sha256 of the unpacked content of a compressed file: it counts too, since compressors differ.
+    #[serde(default)]
+    pub unpacked_sha256: Option<String>,
 }
 
 /// Data that is not there, or not the published one.
@@ -111,14 +120,18 @@ pub fn locate(root: &Path, name: &str) -> Result<DataSet, DataError> {
 }
 
 impl DataSet {
-    /// Whether the file has the manifest's hash.
+    /// Whether the file has the manifest's hash, or its unpacked content has.
     ///
     /// # Errors
     /// [`DataError`] when it cannot be read.
     pub fn is_as_published(&self, path: &str) -> Result<bool, DataError> {
-        let known = self.entry.files.iter().find(|file| file.path == path);
-        Ok(known
-            .is_some_and(|file| file.sha256 == files::sha256_of(&self.folder.join(path)).unwrap_or_default()))
+        let Some(known) = self.entry.files.iter().find(|file| file.path == path) else { return Ok(false) };
+        let place = self.folder.join(path);
+        if files::sha256_of(&place)? == known.sha256 {
+            return Ok(true);
+        }
+        let Some(unpacked) = &known.unpacked_sha256 else { return Ok(false) };
+        Ok(files::sha256_unpacked(&place)? == *unpacked)
     }
 }
 
@@ -129,7 +142,9 @@ mod tests {
     #[test]
     fn the_manifest_is_whole() {
         let sets = manifest();
-        assert!(sets.iter().all(|set| !set.files.is_empty() && (set.source.is_some() || set.note.is_some())));
+        assert!(
+            sets.iter().all(|set| !set.files.is_empty() && (set.source.is_some() || set.archive.is_some()))
+        );
         assert!(sets.iter().flat_map(|set| &set.files).all(|file| file.sha256.len() == 64));
     }
 

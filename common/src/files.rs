@@ -1,9 +1,10 @@
 //! Files that are either whole or not there: atomic writes, hashes, text with a name in every error.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -102,18 +103,23 @@ pub fn read_text(path: &Path) -> Result<String, FileError> {
 /// # Errors
 /// [`FileError`] when it is missing or unreadable.
 pub fn sha256_of(path: &Path) -> Result<String, FileError> {
-    let hash = || -> io::Result<String> {
-        let mut file = File::open(path)?;
-        let mut digest = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hex(&digest.finalize())),
-                n => digest.update(&buffer[..n]),
-            }
-        }
-    };
-    hash().map_err(|source| FileError::new(path, "reading", source))
+    let hash = File::open(path).and_then(digest);
+    hash.map_err(|source| FileError::new(path, "reading", source))
+}
+
+/// Sha256 of the unpacked content of a gzip file, in hex.
+///
+/// # Errors
+/// [`FileError`] when it is missing, unreadable or not gzip.
+pub fn sha256_unpacked(path: &Path) -> Result<String, FileError> {
+    let hash = File::open(path).and_then(|file| digest(MultiGzDecoder::new(BufReader::new(file))));
+    hash.map_err(|source| FileError::new(path, "unpacking", source))
+}
+
+fn digest(mut reader: impl Read) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    io::copy(&mut reader, &mut digest)?;
+    Ok(hex(&digest.finalize()))
 }
 
 /// Sha256 of bytes, in hex.

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use flate2::read::MultiGzDecoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+
+use crate::convert;
 
 const MANIFEST: &str = include_str!("../../common/data.toml");
 /// Tries of a download that breaks off.
@@ -51,6 +54,8 @@ struct Set {
     licence: String,
     used_by: Vec<String>,
     source: Option<String>,
+    archive: Option<String>,
+    conversion: Option<String>,
     note: Option<String>,
     file: Vec<Entry>,
 }
@@ -61,6 +66,20 @@ struct Entry {
     remote: Option<String>,
     bytes: u64,
     sha256: String,
+    unpacked_sha256: Option<String>,
+}
+
+impl Entry {
+    /// Whether the file has the manifest's hash, or its unpacked content has.
+    fn fits(&self, path: &Path) -> Result<bool> {
+        if sha256(path)? == self.sha256 {
+            return Ok(true);
+        }
+        let Some(unpacked) = &self.unpacked_sha256 else { return Ok(false) };
+        let mut digest = Sha256::new();
+        let unpacking = io::copy(&mut MultiGzDecoder::new(File::open(path)?), &mut digest);
+        Ok(unpacking.is_ok() && hex(&digest.finalize()) == *unpacked)
+    }
 }
 
 pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
@@ -106,7 +125,7 @@ fn verify(manifest: &Manifest, data: &Path) -> Result<()> {
     for set in &manifest.set {
         for file in &set.file {
             let path = data.join(&set.name).join(&file.path);
-            if path.exists() && sha256(&path)? != file.sha256 {
+            if path.exists() && !file.fits(&path)? {
                 wrong.push(format!(
                     "{}: not the published file; remove it and run `cargo xtask data get {}`",
                     path.display(),
@@ -130,11 +149,12 @@ fn get(set: &Set, data: &Path, mirror: Option<&str>) -> Result<()> {
     let folder = data.join(&set.name);
     for file in &set.file {
         let target = folder.join(&file.path);
-        if target.exists() && sha256(&target)? == file.sha256 {
+        if target.exists() && file.fits(&target)? {
             continue;
         }
         let Some(source) = &source else {
-            bail!("{}: {}", set.name, set.note.as_deref().unwrap_or("no public address; use --mirror"));
+            from_archive(set, &folder)?;
+            break;
         };
         let remote = if mirror.is_some() { &file.path } else { file.remote.as_ref().unwrap_or(&file.path) };
         fs::create_dir_all(target.parent().unwrap_or(&folder))
@@ -143,6 +163,39 @@ fn get(set: &Set, data: &Path, mirror: Option<&str>) -> Result<()> {
     }
     println!("{}", folder.display());
     Ok(())
+}
+
+/// Fetches a set's archive, converts it, and puts those files into the folder that are the manifest's.
+fn from_archive(set: &Set, folder: &Path) -> Result<()> {
+    let (Some(archive), Some(conversion)) = (&set.archive, &set.conversion) else {
+        bail!("{}: {}", set.name, set.note.as_deref().unwrap_or("no public address; use --mirror"));
+    };
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let packed = folder.join("archive.tar.gz.part");
+    let bar = ProgressBar::new_spinner();
+    bar.set_style(
+        ProgressStyle::with_template("{prefix} {bytes}").unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    bar.set_prefix(set.name.clone());
+    obtain(archive, &packed, &bar)?;
+    bar.finish_and_clear();
+    let files = convert::convert(conversion, &packed)?;
+    for entry in &set.file {
+        let content = files.get(&entry.path).with_context(|| format!("{archive}: no {}", entry.path))?;
+        let part = folder.join(format!("{}.part", entry.path));
+        fs::write(&part, content)
+            .with_context(|| format!("writing {}: is the disk full?", part.display()))?;
+        if !entry.fits(&part)? {
+            fs::remove_file(&part)?;
+            fs::remove_file(&packed)?;
+            bail!(
+                "{archive}: {} has another hash than expected after conversion; it was refused",
+                entry.path
+            );
+        }
+        fs::rename(&part, folder.join(&entry.path))?;
+    }
+    Ok(fs::remove_file(packed)?)
 }
 
 /// Fetches one file under the name `….part`, checks its hash, and only then gives it its name.
@@ -154,12 +207,7 @@ fn fetch(source: &str, target: &Path, file: &Entry) -> Result<()> {
     let style = ProgressStyle::with_template("{prefix} {wide_bar} {bytes}/{total_bytes} {eta}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_prefix(file.path.clone());
-    match source.starts_with("http://") || source.starts_with("https://") {
-        true => download(source, &part, &bar)?,
-        false => {
-            copy(&mut File::open(source).with_context(|| format!("opening {source}"))?, &part, false, &bar)?
-        }
-    }
+    obtain(source, &part, &bar)?;
     bar.finish_and_clear();
     let found = sha256(&part)?;
     if found != file.sha256 {
@@ -170,6 +218,14 @@ fn fetch(source: &str, target: &Path, file: &Entry) -> Result<()> {
         );
     }
     fs::rename(&part, target).with_context(|| format!("naming {}", target.display()))
+}
+
+/// Brings a file from an address or a path.
+fn obtain(source: &str, part: &Path, bar: &ProgressBar) -> Result<()> {
+    if source.starts_with("http://") || source.starts_with("https://") {
+        return download(source, part, bar);
+    }
+    copy(&mut File::open(source).with_context(|| format!("opening {source}"))?, part, false, bar)
 }
 
 fn download(address: &str, part: &Path, bar: &ProgressBar) -> Result<()> {
@@ -232,7 +288,11 @@ fn copy(from: &mut impl Read, part: &Path, append: bool, bar: &ProgressBar) -> R
 fn sha256(path: &Path) -> Result<String> {
     let mut digest = Sha256::new();
     io::copy(&mut File::open(path).with_context(|| format!("opening {}", path.display()))?, &mut digest)?;
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&digest.finalize()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -246,21 +306,28 @@ mod tests {
     const BODY: &[u8] = b"0123456789abcdefghij";
 
     fn set(source: Option<String>, sha256: &str) -> Set {
-        let file =
-            Entry { path: "a.txt".into(), remote: None, bytes: BODY.len() as u64, sha256: sha256.into() };
+        let file = Entry {
+            path: "a.txt".into(),
+            remote: None,
+            bytes: BODY.len() as u64,
+            sha256: sha256.into(),
+            unpacked_sha256: None,
+        };
         Set {
             name: "toy".into(),
             title: "Toy".into(),
             licence: "CC0".into(),
             used_by: vec![],
             source,
+            archive: None,
+            conversion: None,
             note: None,
             file: vec![file],
         }
     }
 
     fn hash() -> String {
-        Sha256::digest(BODY).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(BODY))
     }
 
     /// Answers each connection with the next of `answers`: a function of the first byte asked for.
@@ -330,6 +397,52 @@ mod tests {
         let error = get(&set(Some(server(vec![whole])), "00"), folder.path(), None).unwrap_err().to_string();
         assert!(error.contains("expected 00; the file was refused"), "{error}");
         assert_eq!(fs::read_dir(folder.path().join("toy")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_archive_is_fetched_and_converted_and_another_content_is_refused() {
+        let mut packed =
+            tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        let texts = [("id/train.id", "a"), ("id/dev.id", "a"), ("id/test.id", "a"), ("knp/x/a.knp", "EOS\n")];
+        for (path, text) in texts {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            packed.append_data(&mut header, format!("corpus-1/{path}"), text.as_bytes()).unwrap();
+        }
+        let packed = packed.into_inner().unwrap().finish().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("a.tar.gz");
+        fs::write(&archive, packed).unwrap();
+        let entry = |path: &str, text: &[u8], unpacked: Option<&[u8]>| Entry {
+            path: path.into(),
+            remote: None,
+            bytes: text.len() as u64,
+            sha256: hex(&Sha256::digest(text)),
+            unpacked_sha256: unpacked.map(|text| hex(&Sha256::digest(text))),
+        };
+        let set = |dev: &[u8]| Set {
+            archive: Some(archive.display().to_string()),
+            conversion: Some("knp".into()),
+            file: vec![entry("dev.knp", dev, None), entry("train.knp.gz", b"other bytes", Some(b"EOS\n"))],
+            ..set(None, "")
+        };
+        let data = folder.path().join("data");
+        let error = get(&set(b"another"), &data, None).unwrap_err().to_string();
+        assert!(error.contains("dev.knp has another hash than expected after conversion"), "{error}");
+        assert_eq!(fs::read_dir(data.join("toy")).unwrap().count(), 0);
+        get(&set(b"EOS\n"), &data, None).unwrap();
+        assert_eq!(fs::read(data.join("toy/dev.knp")).unwrap(), b"EOS\n");
+        assert_eq!(fs::read_dir(data.join("toy")).unwrap().count(), 2);
+        get(&set(b"EOS\n"), &data, None).unwrap(); // nothing to do
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_the_download_can_go_on() {
+        // A device that takes no byte stands in for a disk without space.
+        let error = copy(&mut &BODY[..], Path::new("/dev/full"), false, &ProgressBar::hidden()).unwrap_err();
+        assert_eq!(error.to_string(), "writing /dev/full: is the disk full?");
+        assert!(error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::StorageFull));
     }
 
     #[test]

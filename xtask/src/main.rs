@@ -3,6 +3,7 @@
 
 mod checks;
 mod compare;
+mod convert;
 mod data;
 mod readme;
 mod reproduce;
