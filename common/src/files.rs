@@ -14,8 +14,8 @@ use thiserror::Error;
 pub struct FileError {
     path: PathBuf,
     problem: String,
-    #[source]
-    source: io::Error,
+    /// Said in `problem` already, so that it is no source of its own.
+    cause: io::Error,
 }
 
 impl FileError {
@@ -31,13 +31,13 @@ impl FileError {
             io::ErrorKind::InvalidData => format!("{doing}: not UTF-8 text; convert it to UTF-8"),
             _ => format!("{doing}: {source}"),
         };
-        Self { path: path.to_owned(), problem, source }
+        Self { path: path.to_owned(), problem, cause: source }
     }
 
     /// A file that could be read but holds something else than expected.
     pub fn content(path: &Path, problem: String) -> Self {
-        let source = io::Error::new(io::ErrorKind::InvalidData, problem.clone());
-        Self { path: path.to_owned(), problem, source }
+        let cause = io::Error::new(io::ErrorKind::InvalidData, problem.clone());
+        Self { path: path.to_owned(), problem, cause }
     }
 
     /// File or folder that the error is about.
@@ -47,7 +47,7 @@ impl FileError {
 
     /// Kind of the operating system's error.
     pub fn kind(&self) -> io::ErrorKind {
-        self.source.kind()
+        self.cause.kind()
     }
 }
 

@@ -4,12 +4,20 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::number::{mean_with_interval, number, p_value};
-use super::{Report, Table};
+use super::{Check, Report, Table};
 use crate::claims::{JudgedClaim, JudgedPart};
 use crate::stats;
 
 /// The whole report as Markdown.
 pub fn markdown(report: &Report) -> String {
+    let mut out = body(report);
+    let _ = writeln!(out, "## Checklist\n\n{}", table(&checklist(report)));
+    let _ = writeln!(out, "\n## Limits\n\n{}", list(&report.limits));
+    out
+}
+
+/// The report up to the checklist, which checks the numbers in it.
+pub(super) fn body(report: &Report) -> String {
     let mut out = format!("# {} — reproducibility report\n\n", report.paper.title);
     let _ = writeln!(
         out,
@@ -52,8 +60,6 @@ pub fn markdown(report: &Report) -> String {
     let _ = writeln!(out, "\n## Data\n\n{}", table(&data(report)));
     let _ = writeln!(out, "\n## Determinism\n\n{}", facts(&report.determinism));
     let _ = writeln!(out, "\n## How to reproduce\n\n```console\n$ {}\n```\n", report.command);
-    let _ = writeln!(out, "## Checklist\n\n{}", table(&checklist(report)));
-    let _ = writeln!(out, "\n## Limits\n\n{}", list(&report.limits));
     out
 }
 
@@ -147,7 +153,7 @@ pub(super) fn data(report: &Report) -> Table {
 }
 
 pub(super) fn checklist(report: &Report) -> Table {
-    let row = |(what, holds, evidence): (&str, bool, String)| {
+    let row = |(what, holds, evidence): Check| {
         vec![if holds { "✔" } else { "✘" }.to_owned(), what.to_owned(), evidence]
     };
     Table {

@@ -1,5 +1,6 @@
 //! Reports: one struct, written as `report.json`, from which Markdown, HTML and terminal text are rendered.
 
+mod checks;
 mod html;
 mod markdown;
 mod number;
@@ -14,6 +15,7 @@ use thiserror::Error;
 use crate::claims::{JudgedClaim, Paper, Verdict};
 use crate::files::{self, FileError};
 
+pub use checks::Check;
 pub use html::html;
 pub use markdown::markdown;
 pub use number::{mean_with_interval, number, p_value, with_precision};
@@ -182,47 +184,6 @@ impl Report {
         let counts: Vec<String> =
             present.map(|verdict| format!("{} {}", count(verdict), words(verdict))).collect();
         format!("{} claims · {}", self.claims.len(), counts.join(" · "))
-    }
-
-    /// What the report can check about itself: text, whether it holds, the evidence.
-    pub fn checklist(&self) -> Vec<(&'static str, bool, String)> {
-        let parts = || self.claims.iter().flat_map(|claim| &claim.parts);
-        let run = parts().filter(|part| part.difference.is_some()).count();
-        let fewest = parts().map(|part| part.a.len()).filter(|n| *n > 0).min().unwrap_or(0);
-        let figures = self.sections.iter().flat_map(|section| &section.figures);
-        let commit = self.environment.get("commit").cloned().unwrap_or_default();
-        let repeat = self.determinism.get("repeat check").cloned().unwrap_or_default();
-        let wrong = self.data.iter().filter(|file| !file.as_published).count();
-        vec![
-            (
-                "every claim has a source",
-                self.claims.iter().all(|c| !c.claim.source.is_empty()),
-                String::new(),
-            ),
-            (
-                "every part of a claim was run",
-                run == parts().count(),
-                format!("{run} of {}", parts().count()),
-            ),
-            ("at least five runs per compared method", fewest >= 5, format!("fewest {fewest}")),
-            (
-                "unit of replication stated",
-                self.claims.iter().all(|c| !c.claim.replication.is_empty()),
-                String::new(),
-            ),
-            ("several tests corrected", true, "Holm over the parts of a claim".to_owned()),
-            ("hyper-parameters listed", !self.setup.is_empty(), format!("{} rows", self.setup.len())),
-            ("deviations listed", !self.deviations.is_empty(), format!("{}", self.deviations.len())),
-            ("data are the published files", wrong == 0, format!("{wrong} of {} differ", self.data.len())),
-            ("licences known", self.data.iter().all(|file| !file.licence.is_empty()), String::new()),
-            ("commit clean", !commit.is_empty() && !commit.ends_with('*'), commit),
-            (
-                "figures have their numbers beside them",
-                figures.clone().all(|f| !f.csv.is_empty()),
-                format!("{}", figures.count()),
-            ),
-            ("one run was repeated, bit by bit equal", repeat.starts_with("equal"), repeat),
-        ]
     }
 }
 

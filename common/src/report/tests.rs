@@ -74,3 +74,15 @@ fn the_checklist_notices_a_dirty_commit() {
     let row = report().checklist().into_iter().find(|(what, ..)| *what == "commit clean").unwrap();
     assert_eq!(row, ("commit clean", false, "abc*".to_owned()));
 }
+
+#[test]
+fn the_checklist_recomputes_corrections_and_numbers() {
+    let row = |report: &Report, name: &str| {
+        report.checklist().into_iter().find(|(what, ..)| *what == name).unwrap()
+    };
+    assert_eq!(report().unsupported_numbers(), Vec::<String>::new());
+    assert!(row(&report(), "several tests corrected").1 && row(&report(), "no figure is shown twice").1);
+    let mut typed = report();
+    typed.claims[0].parts[0].p_holm = Some(0.5);
+    assert_eq!(row(&typed, "several tests corrected").2, "not Holm's value: C1");
+}
