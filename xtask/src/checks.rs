@@ -7,24 +7,25 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{readme, setup, tidy};
+use crate::{examples, readme, setup, tidy};
 
 /// Options of `test`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Only these steps: format, clippy, tidy, readme, tests, docs
+    /// Only these steps: format, tidy, readme, clippy, tests, examples, docs
     #[arg(long, value_name = "STEP")]
     only: Vec<String>,
 }
 
 type Step = (&'static str, fn(&Path) -> Result<()>);
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     ("format", |root| cargo(root, &["fmt", "--all", "--check"])),
     ("tidy", tidy::run),
     ("readme", |root| readme::run(root, true)),
     ("clippy", |root| cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ("tests", |root| cargo(root, &["test", "--workspace"])),
+    ("examples", examples::run),
     ("docs", docs),
 ];
 

@@ -5,6 +5,7 @@ mod checks;
 mod compare;
 mod convert;
 mod data;
+mod examples;
 mod readme;
 mod reproduce;
 mod setup;
