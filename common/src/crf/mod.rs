@@ -369,7 +369,21 @@ impl Crf {
 
     /// The scores as they are now.
     pub fn scores(&self) -> Scores {
-        Scores::new(numbers(&self.start), numbers(&self.end), numbers(&self.transitions))
+        self.scores_of(&numbers(&self.parameters()))
+    }
+
+    /// Start, end and transition scores, one after the other.
+    fn parameters(&self) -> Tensor {
+        Tensor::cat(
+            &[self.start.shallow_clone(), self.end.shallow_clone(), self.transitions.flatten(0, -1)],
+            0,
+        )
+    }
+
+    fn scores_of(&self, parameters: &[f64]) -> Scores {
+        let (start, rest) = parameters.split_at(self.tags);
+        let (end, transitions) = rest.split_at(self.tags);
+        Scores::new(start.to_owned(), end.to_owned(), transitions.to_owned())
     }
 
     /// Mean over sentences of their negative log-likelihood. `emissions` is `[batch, tokens, tags]`, padded on the
@@ -426,33 +440,32 @@ impl Crf {
     ) -> Tensor {
         let [batch, tokens] = [emissions.size()[0], emissions.size()[1]].map(|size| size as usize);
         assert_eq!(batch, lengths.len(), "one length per sentence");
-        let scores = self.scores();
+        // As one tensor, the scores cost libtorch a few operations rather than a few for each list.
+        let parameters = self.parameters();
+        let scores = self.scores_of(&numbers(&parameters));
         let flat = numbers(emissions);
         let stride = tokens * self.tags;
         let mut by_emissions = vec![0.0; flat.len()];
-        let mut total = Scores::zeros(self.tags);
+        let mut by_parameters = vec![0.0; parameters.numel()];
         let mut value = 0.0;
         for (row, length) in lengths.iter().enumerate() {
             let own = &flat[row * stride..row * stride + length * self.tags];
             let loss = loss(&scores, row, own);
             value += loss.value;
-            by_emissions[row * stride..row * stride + own.len()].copy_from_slice(&loss.emissions);
-            let add = |sum: &mut Vec<f64>, more: &[f64]| sum.iter_mut().zip(more).for_each(|(a, b)| *a += b);
-            add(&mut total.start, &loss.scores.start);
-            add(&mut total.end, &loss.scores.end);
-            add(&mut total.transitions, &loss.scores.transitions);
+            let by_own = &mut by_emissions[row * stride..row * stride + own.len()];
+            by_own.iter_mut().zip(&loss.emissions).for_each(|(sum, by)| *sum = by * factor);
+            let by_scores =
+                [&loss.scores.start, &loss.scores.end, &loss.scores.transitions].into_iter().flatten();
+            by_parameters.iter_mut().zip(by_scores).for_each(|(sum, by)| *sum += by * factor);
         }
         let like = |values: &[f64], tensor: &Tensor| {
-            let scaled: Vec<f64> = values.iter().map(|value| value * factor).collect();
-            Tensor::from_slice(&scaled).to_kind(tensor.kind()).view_as(tensor).to_device(tensor.device())
+            Tensor::from_slice(values).to_kind(tensor.kind()).to_device(tensor.device()).view_as(tensor)
         };
         with_gradient(
             value * factor,
             &[
                 (emissions, &like(&by_emissions, emissions)),
-                (&self.start, &like(&total.start, &self.start)),
-                (&self.end, &like(&total.end, &self.end)),
-                (&self.transitions, &like(&total.transitions, &self.transitions)),
+                (&parameters, &like(&by_parameters, &parameters)),
             ],
         )
     }

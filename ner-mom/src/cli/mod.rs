@@ -18,6 +18,7 @@ use common::nn::gemm;
 use common::text::segment::Segmenter;
 
 use crate::data::{Reading, read_files};
+use crate::model::CHARACTERS;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,9 +79,9 @@ struct Columns {
     #[arg(long, value_name = "O,B-TYPE,…", value_delimiter = ',')]
     tag_names: Vec<String>,
     /// Words of texts that come without: `characters`, `spaces`, a dictionary of the verb `dictionary`, or the folder of
-    /// a compiled MeCab dictionary
-    #[arg(long, value_name = "NAME|PATH", default_value = "characters")]
-    segmenter: String,
+    /// a compiled MeCab dictionary [default: characters]
+    #[arg(long, value_name = "NAME|PATH")]
+    segmenter: Option<String>,
 }
 
 impl Columns {
@@ -93,7 +94,7 @@ impl Columns {
             tagged: true,
             strict: self.strict,
         };
-        let segmenter = Segmenter::open(&self.segmenter)?;
+        let segmenter = Segmenter::open(self.segmenter.as_deref().unwrap_or(CHARACTERS))?;
         let read = read_files(paths, &Reading { columns, segmenter, tag_names: self.tag_names.clone() })?;
         if read.straddling + read.lost > 0 {
             eprintln!(

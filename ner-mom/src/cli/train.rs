@@ -14,7 +14,7 @@ use common::{files, interrupt, progress};
 use super::Columns;
 use crate::config::{HeadKind, Sampling, TrainConfig};
 use crate::loss::Loss;
-use crate::model::Model;
+use crate::model::{CHARACTERS, Model, SPACES};
 use crate::train::{Checkpoints, EpochPoint, History, Progress, train};
 
 /// Folder below the model's in which a run keeps its checkpoints until it is done.
@@ -104,7 +104,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Some(folder) => Model::pretrained(config, folder, &train_sentences, arguments.seed, device)?,
         None => Model::new(config, &train_sentences, arguments.seed, device)?,
     };
-    model.segmentation = arguments.columns.segmenter.clone();
+    // Columns come with words: text for such a model is cut at spaces unless something else was said.
+    let from_texts = train_sentences.iter().any(|sentence| sentence.source.is_some());
+    let usual = if from_texts { CHARACTERS } else { SPACES };
+    model.segmentation = arguments.columns.segmenter.clone().unwrap_or_else(|| usual.to_owned());
     // An unwritable folder should fail now, not after hours of training.
     let out = &arguments.out;
     files::make_folder(out)?;

@@ -19,7 +19,7 @@ use crate::vocabulary::Vocabulary;
 use embedding::WordInput;
 pub use head::Gold;
 use head::Head;
-pub use saved::{Model, ModelError};
+pub use saved::{CHARACTERS, Model, ModelError, SPACES};
 use transformer::Transformer;
 
 /// An encoder of words in context and a head that finds the entities.

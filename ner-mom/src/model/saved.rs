@@ -27,9 +27,10 @@ const PREDICT_SENTENCES: usize = 64;
 const WEIGHTS: &str = "model.safetensors";
 const DESCRIPTION: &str = "model.json";
 const DICTIONARY: &str = "dictionary";
-/// Names of segmenters that need no dictionary.
-const CHARACTERS: &str = "characters";
-const SPACES: &str = "spaces";
+/// Name of the segmenter that makes a word of each character.
+pub const CHARACTERS: &str = "characters";
+/// Name of the segmenter that cuts at spaces.
+pub const SPACES: &str = "spaces";
 
 /// A tagger, its classes, its vocabulary and the configuration it was made with.
 #[derive(Debug)]
@@ -139,7 +140,7 @@ impl Model {
     fn with(config: TrainConfig, labels: LabelSet, vocabulary: Vocabulary, device: Device) -> Self {
         let store = VarStore::new(device);
         let tagger = Tagger::new(&store.root(), &config, &vocabulary, labels.n_classes());
-        Self { config, labels, vocabulary, segmentation: CHARACTERS.to_owned(), store, tagger }
+        Self { config, labels, vocabulary, segmentation: SPACES.to_owned(), store, tagger }
     }
 
     /// The ids of sentences, from which batches are cut.
