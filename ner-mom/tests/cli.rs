@@ -338,3 +338,34 @@ fn an_unknown_matrix_library_is_named() {
         .unwrap();
     assert_eq!(text(&output.stderr), "error: BENKYOKAI_GEMM is `blas`, expected `mkl`, `onednn` or `auto`\n");
 }
+
+#[test]
+fn an_experiment_without_data_runs_on_generated_text_and_stops_cleanly() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let arguments =
+        "reproduce --preset quick --data nowhere --runs runs --workers 2 --quiet --max-minutes 0.001";
+    let output = ner_mom(at, &arguments.split(' ').collect::<Vec<_>>(), "");
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{message}");
+    assert!(
+        message.contains("generated text stands in for it") && message.contains("stopped early; go on with:"),
+        "{message}"
+    );
+    let record = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(at.join("runs/latest").join(name)).unwrap()).unwrap()
+    };
+    assert_eq!(record("run.json")["status"], "stopped");
+    let done = fs::read_dir(at.join("runs/latest/jobs")).unwrap().count();
+    assert!((1..=4).contains(&done), "{done} outcomes");
+    // Going on keeps what is done, and refuses another design.
+    let latest = fs::canonicalize(at.join("runs/latest")).unwrap().display().to_string();
+    let more = format!(
+        "reproduce --preset quick --data nowhere --resume {latest} --workers 2 --quiet --max-minutes 0.001"
+    );
+    let output = ner_mom(at, &more.split(' ').collect::<Vec<_>>(), "");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(fs::read_dir(at.join("runs/latest/jobs")).unwrap().count() > done);
+    fs::write(at.join("runs/latest/design.json"), "{}").unwrap();
+    assert!(error(at, &more.split(' ').collect::<Vec<_>>()).contains("made with another design"));
+}

@@ -31,6 +31,9 @@ pub(super) struct Arguments {
     /// Go on with an interrupted run
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
+    /// Folder of the run directories [default: `runs/ner-mom` in the workspace]
+    #[arg(long, value_name = "FOLDER")]
+    runs: Option<PathBuf>,
     /// Also copy the finished report here
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -202,7 +205,8 @@ fn run_folder(arguments: &Arguments, design: &Design) -> Result<Run> {
     let argv = std::env::args().collect();
     let Some(folder) = &arguments.resume else {
         let name = format!("{}-{}", design.preset.name(), &files::sha256_hex(json.as_bytes())[..6]);
-        let run = Run::start(&workspace().join("runs/ner-mom"), &name, SystemTime::now(), argv)?;
+        let base = arguments.runs.clone().unwrap_or_else(|| workspace().join("runs/ner-mom"));
+        let run = Run::start(&base, &name, SystemTime::now(), argv)?;
         files::write_atomic(&run.folder().join("design.json"), json.as_bytes())?;
         return Ok(run);
     };
