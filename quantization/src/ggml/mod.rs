@@ -1,0 +1,5 @@
+//! ggml's tensor types: block layouts, encoders, decoders.
+
+mod kind;
+
+pub use kind::{GgmlType, UnknownType};

@@ -1,0 +1,3 @@
+//! The whole Visual Guide to Quantization, re-tested.
+
+pub mod ggml;
