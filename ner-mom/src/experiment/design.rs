@@ -127,11 +127,11 @@ impl Design {
             tuning_seed: 1000,
             cells: vec![
                 cell(Wac, 3000, &bilstm()),
-                cell(Stockmark, 3000, &bilstm()),
+                cell(Stockmark, 2000, &bilstm()),
                 cell(Bosque, 2500, &bilstm()),
                 cell(Btc, 3000, &bilstm()),
                 cell(Wnut17, 2500, &bilstm()),
-                Cell { head: HeadKind::Mrc, ..cell(Btc, 1500, &bilstm()) },
+                Cell { head: HeadKind::Mrc, ..cell(Btc, 1000, &bilstm()) },
                 cell(Wac, 3000, &transformer()),
                 cell(Bosque, 2500, &transformer()),
                 cell(Btc, 3000, &transformer()),

@@ -18,6 +18,7 @@ use common::files;
 use common::formats::{Sentence, Span};
 use common::metrics::entity::{EntityScores, Errors};
 use common::nn::checkpoint::named;
+use cpu_time::ProcessTime;
 use tch::{Device, Kind, Tensor};
 
 use crate::data::{CorpusName, Splits, generated, sample};
@@ -61,6 +62,7 @@ impl Corpora {
 /// Missing data, diverged training.
 pub fn carry_out(job: &Job, corpora: &mut Corpora, device: Device) -> Result<Outcome> {
     let splits = corpora.get(job.corpus)?;
+    let processor = ProcessTime::now();
     let sentences = sample(&splits.train, job.sentences, job.seed);
     let started = Instant::now();
     let mut model = Model::new(job.config.clone(), &sentences, job.seed, device)?;
@@ -79,6 +81,7 @@ pub fn carry_out(job: &Job, corpora: &mut Corpora, device: Device) -> Result<Out
         cost: Cost {
             train_s,
             test_s: started.elapsed().as_secs_f64(),
+            cpu_s: processor.elapsed().as_secs_f64(),
             words_per_s: history.words as f64 / history.steps_s,
             steps,
             parameters: model.n_parameters(),

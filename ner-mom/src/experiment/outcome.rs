@@ -100,6 +100,8 @@ pub struct Cost {
     pub train_s: f64,
     /// Wall time of prediction on the test sentences.
     pub test_s: f64,
+    /// Processor time of the whole run; on a busy machine the wall times say less than this.
+    pub cpu_s: f64,
     /// Training words per second of the steps alone.
     pub words_per_s: f64,
     /// Optimiser steps.
