@@ -8,6 +8,24 @@ pub(super) const MOST_TAGS: usize = 64;
 
 /// `log Z` with its gradients, for tame scores ([`Scores::is_tame`]) of at most [`MOST_TAGS`] tags.
 pub(super) fn log_z(scores: &Scores, emissions: &[f64]) -> Loss {
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") {
+        #[expect(unsafe_code, reason = "a function for a processor's feature is called after asking for it")]
+        // SAFETY: the processor has AVX2.
+        return unsafe { with_avx2(scores, emissions) };
+    }
+    for_tags(scores, emissions)
+}
+
+/// The same operations in the same order, four numbers at a time.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn with_avx2(scores: &Scores, emissions: &[f64]) -> Loss {
+    for_tags(scores, emissions)
+}
+
+#[inline(always)]
+fn for_tags(scores: &Scores, emissions: &[f64]) -> Loss {
     match scores.tags() {
         0..=4 => padded::<4>(scores, emissions),
         5..=8 => padded::<8>(scores, emissions),
@@ -20,6 +38,7 @@ pub(super) fn log_z(scores: &Scores, emissions: &[f64]) -> Loss {
 }
 
 /// The tags filled up with impossible ones to a number that the compiler knows: it unrolls the inner loops.
+#[inline(always)]
 fn padded<const TAGS: usize>(scores: &Scores, emissions: &[f64]) -> Loss {
     let tags = scores.tags();
     let tokens = emissions.len() / tags;
@@ -82,6 +101,7 @@ fn padded<const TAGS: usize>(scores: &Scores, emissions: &[f64]) -> Loss {
 }
 
 /// Sum of products in four interleaved sums, which the processor can overlap.
+#[inline(always)]
 fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
     let mut sums = [0.0; 4];
     for (a, b) in a.chunks_exact(4).zip(b.chunks_exact(4)) {
@@ -91,6 +111,7 @@ fn dot<const N: usize>(a: &[f64; N], b: &[f64; N]) -> f64 {
 }
 
 /// `exp(x − max x)`, filled up with zeros, and the maximum.
+#[inline(always)]
 fn exponentials<const N: usize>(values: &[f64]) -> ([f64; N], f64) {
     let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut out = [0.0; N];
