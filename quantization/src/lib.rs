@@ -1,3 +1,5 @@
 //! The whole Visual Guide to Quantization, re-tested.
 
+pub mod affine;
 pub mod ggml;
+pub mod memory;
