@@ -2,4 +2,5 @@
 
 pub mod affine;
 pub mod ggml;
+pub mod gptq;
 pub mod memory;
