@@ -1,6 +1,9 @@
 //! The whole Visual Guide to Quantization, re-tested.
 
 mod atomic;
+pub mod affine;
 pub mod ggml;
 pub mod gguf;
+pub mod gptq;
+pub mod memory;
 pub mod safetensors;

@@ -1,0 +1,150 @@
+//! A panel of rows through the whole algorithm; panels do not know of each other.
+
+use super::GptqError;
+use super::order::Plan;
+use super::solve::Options;
+use super::sweep::{GroupLanes, LANES, Lanes, sweep_block, update};
+use crate::affine::{Parameters, Rounding};
+
+/// Columns after the block that are updated while their part of `U` stays in the cache.
+const STRIP: usize = 48;
+
+/// What all panels share.
+pub(super) struct Shared<'a> {
+    pub(super) options: &'a Options,
+    pub(super) plan: &'a Plan,
+    /// `U` in 32 bits, `[columns, columns]`, in the order of quantization.
+    pub(super) factor: &'a [f32],
+    pub(super) columns: usize,
+    pub(super) groups: usize,
+}
+
+/// Results of a panel.
+pub(super) struct Panel {
+    /// Codes `[columns][lane]` of each set of 32 rows, in the order of quantization.
+    pub(super) codes: Vec<Vec<[u8; LANES]>>,
+    /// Parameters `[rows, groups]`.
+    pub(super) parameters: Vec<Parameters>,
+    /// `½ Σ e²` of each row.
+    pub(super) losses: Vec<f64>,
+}
+
+/// 32 rows on their way.
+struct Strand {
+    rows: usize,
+    weights: Vec<Lanes>,
+    errors: Vec<Lanes>,
+    codes: Vec<[u8; LANES]>,
+    groups: Vec<GroupLanes>,
+}
+
+impl Shared<'_> {
+    /// Quantizes the rows `weights`, `[rows, columns]` in stored order, dead columns already 0; `fixed` holds the
+    /// parameters `[rows, groups]` where the groups are not refitted.
+    pub(super) fn run(&self, weights: &[f32], fixed: Option<&[Parameters]>) -> Result<Panel, GptqError> {
+        let rows = weights.len() / self.columns;
+        let none = Parameters { scale: 1.0, zero_point: 0 };
+        let mut parameters = fixed.map_or_else(|| vec![none; rows * self.groups], <[Parameters]>::to_vec);
+        let mut strands: Vec<Strand> =
+            weights.chunks(LANES * self.columns).map(|rows| self.strand(rows)).collect();
+        if fixed.is_some() {
+            for (strand, own) in strands.iter_mut().zip(parameters.chunks(LANES * self.groups)) {
+                (0..self.groups).for_each(|group| strand.load(group, own, self.groups));
+            }
+        }
+        let mut losses = vec![0.0; rows];
+        for start in (0..self.columns).step_by(self.options.block_size) {
+            let end = (start + self.options.block_size).min(self.columns);
+            for (i, strand) in strands.iter_mut().enumerate() {
+                if fixed.is_none() {
+                    let own = &mut parameters[i * LANES * self.groups..][..strand.rows * self.groups];
+                    self.refit(strand, own, start, end)?;
+                }
+                let loss = self.block(strand, start, end);
+                losses[i * LANES..].iter_mut().zip(loss).for_each(|(sum, loss)| *sum += f64::from(loss));
+            }
+            for strip in (end..self.columns).step_by(STRIP) {
+                let stop = (strip + STRIP).min(self.columns);
+                let factor = &self.factor[start * self.columns + strip..];
+                for Strand { weights, errors, .. } in &mut strands {
+                    update(&mut weights[strip..stop], &errors[..end - start], factor, self.columns);
+                }
+            }
+        }
+        Ok(Panel { codes: strands.into_iter().map(|strand| strand.codes).collect(), parameters, losses })
+    }
+
+    fn strand(&self, rows: &[f32]) -> Strand {
+        let mut weights = vec![[0.0; LANES]; self.columns];
+        for (lane, row) in rows.chunks(self.columns).enumerate() {
+            for (place, column) in weights.iter_mut().zip(&self.plan.order) {
+                place[lane] = row[*column];
+            }
+        }
+        let blank = GroupLanes { scale: [1.0; LANES], zero: [0.0; LANES] };
+        Strand {
+            rows: rows.len() / self.columns,
+            weights,
+            errors: vec![[0.0; LANES]; self.options.block_size.min(self.columns)],
+            codes: vec![[0; LANES]; self.columns],
+            groups: vec![blank; self.groups],
+        }
+    }
+
+    /// Fits the groups that begin in the block to the weights as the finished blocks left them. Later groups of a
+    /// block do not see the updates of the block itself: so does the published code.
+    fn refit(
+        &self,
+        strand: &mut Strand,
+        parameters: &mut [Parameters],
+        start: usize,
+        end: usize,
+    ) -> Result<(), GptqError> {
+        let group = &self.plan.group;
+        let mut gathered = Vec::new();
+        for first in start..end {
+            if first > 0 && group[first] == group[first - 1] {
+                continue;
+            }
+            let count = group[first..].iter().take_while(|other| **other == group[first]).count();
+            for lane in 0..strand.rows {
+                gathered.clear();
+                gathered.extend(strand.weights[first..first + count].iter().map(|column| column[lane]));
+                parameters[lane * self.groups + group[first]] =
+                    self.options.fit.parameters(&gathered, &self.options.grid)?;
+            }
+            strand.load(group[first], parameters, self.groups);
+        }
+        Ok(())
+    }
+
+    fn block(&self, strand: &mut Strand, start: usize, end: usize) -> Lanes {
+        let grid = &self.options.grid;
+        let kernel = match grid.rounding {
+            Rounding::TiesEven => sweep_block::<true>,
+            Rounding::TiesAway => sweep_block::<false>,
+        };
+        kernel(
+            &mut strand.weights[start..end],
+            &mut strand.errors,
+            &mut strand.codes[start..end],
+            &self.factor[start * self.columns + start..],
+            self.columns,
+            &self.plan.group[start..end],
+            &strand.groups,
+            f32::from(grid.lowest_code()),
+            f32::from(grid.highest_code()),
+        )
+    }
+}
+
+impl Strand {
+    /// Copies one group's parameters of all rows, `[rows, groups]`, into the lanes.
+    fn load(&mut self, group: usize, parameters: &[Parameters], groups: usize) {
+        let lanes = &mut self.groups[group];
+        for (lane, row) in parameters.chunks(groups).enumerate() {
+            lanes.scale[lane] = row[group].scale;
+            lanes.zero[lane] = f32::from(row[group].zero_point);
+        }
+    }
+}
