@@ -5,5 +5,6 @@ pub mod affine;
 pub mod ggml;
 pub mod gguf;
 pub mod gptq;
+pub mod kernel;
 pub mod memory;
 pub mod safetensors;
