@@ -7,4 +7,5 @@ pub mod gguf;
 pub mod gptq;
 pub mod kernel;
 pub mod memory;
+pub mod residual;
 pub mod safetensors;
