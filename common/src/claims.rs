@@ -81,6 +81,8 @@ pub enum TestKind {
     PairedT,
     /// One-sided paired t-test that `a` is not worse than `b` by more than the margin.
     NonInferiority,
+    /// No test: every value of `a` is the same number as that of `b`.
+    Exact,
 }
 
 /// One comparison of a claim: `a` should be better than `b`.
@@ -283,6 +285,11 @@ fn decide(claim: &Claim, part: &JudgedPart) -> (Verdict, String) {
         return (Verdict::NotEvaluated, "not run in this preset".to_owned());
     };
     let n = part.a.len();
+    if claim.test == TestKind::Exact {
+        let equal = part.a.iter().zip(&part.b).filter(|(a, b)| a == b).count();
+        let verdict = if equal == n { Verdict::Reproduced } else { Verdict::Opposite };
+        return (verdict, format!("{equal} of {n} equal"));
+    }
     if n < MIN_RUNS {
         return (Verdict::Inconclusive, format!("{n} runs, a verdict needs {MIN_RUNS}"));
     }
@@ -365,6 +372,13 @@ mod tests {
         let margin = claim(Some(0.5), 1, 1);
         assert_eq!(verdict(&margin, &[-0.1, -0.12, -0.09, -0.1, -0.11]), Verdict::Reproduced);
         assert_eq!(verdict(&margin, &[-0.9, -0.92, -0.89, -0.9, -0.91]), Verdict::Opposite);
+    }
+
+    #[test]
+    fn an_exact_claim_asks_for_equal_numbers() {
+        let exact = Claim { test: TestKind::Exact, ..claim(None, 1, 1) };
+        assert_eq!(verdict(&exact, &[0.0, 0.0]), Verdict::Reproduced);
+        assert_eq!(verdict(&exact, &[0.0, 1e-9]), Verdict::Opposite);
     }
 
     #[test]

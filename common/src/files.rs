@@ -90,6 +90,27 @@ pub fn make_folder(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).map_err(|source| FileError::new(path, "making the folder", source))
 }
 
+/// Content of a file.
+///
+/// # Errors
+/// [`FileError`] when it is missing or unreadable.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    fs::read(path).map_err(|source| FileError::new(path, "reading", source))
+}
+
+/// Names of what is in a folder, sorted.
+///
+/// # Errors
+/// [`FileError`] when it is missing or unreadable.
+pub fn names_in(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let fail = |source| FileError::new(folder, "reading the folder", source);
+    let entries = fs::read_dir(folder).map_err(fail)?;
+    let names: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.file_name().into())).collect();
+    let mut names = names.map_err(fail)?;
+    names.sort();
+    Ok(names)
+}
+
 /// Content of a UTF-8 text file.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! | half | modules | needs libtorch |
 //! |---|---|---|
-//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`] | no |
+//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`], [`workers`] | no |
 //! | text | `text` | no (feature `text`) |
 //! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
 
@@ -19,6 +19,7 @@ pub mod report;
 pub mod run;
 pub mod seed;
 pub mod stats;
+pub mod workers;
 
 #[cfg(feature = "tensor")]
 pub mod crf;

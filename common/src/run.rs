@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::{self, FileError};
 
 const RECORD: &str = "run.json";
+const DESIGN: &str = "design.json";
 
 /// How a run went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,32 @@ impl Run {
         Ok(run)
     }
 
+    /// A new run `<base>/<UTC time>-<preset>-<hash of the design>` that keeps its design, or the one to resume, whose
+    /// design must be this one.
+    ///
+    /// # Errors
+    /// [`FileError`] when the folder cannot be made or read, or holds a run of another design.
+    pub fn of_design(
+        base: &Path,
+        preset: &str,
+        design: &str,
+        resume: Option<&Path>,
+        now: SystemTime,
+        argv: Vec<String>,
+    ) -> Result<Self, FileError> {
+        let Some(folder) = resume else {
+            let name = format!("{preset}-{}", &files::sha256_hex(design.as_bytes())[..6]);
+            let run = Self::start(base, &name, now, argv)?;
+            files::write_atomic(&run.folder.join(DESIGN), design.as_bytes())?;
+            return Ok(run);
+        };
+        if files::read_text(&folder.join(DESIGN))? != design {
+            let problem = "made with another design; start a new run instead of resuming".to_owned();
+            return Err(FileError::content(folder, problem));
+        }
+        Self::reopen(folder, argv)
+    }
+
     /// Where it keeps its files.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -162,5 +189,18 @@ mod tests {
         assert_eq!(record(&folder).finished.as_deref(), Some("19700101-000000"));
         let error = Run::reopen(base.path(), vec![]).unwrap_err().to_string();
         assert!(error.contains("no such file"), "{error}");
+    }
+
+    #[test]
+    fn a_run_is_resumed_only_with_its_own_design() {
+        let base = tempfile::tempdir().unwrap();
+        let open = |design: &str, resume: Option<&Path>| {
+            Run::of_design(base.path(), "quick", design, resume, UNIX_EPOCH, vec![])
+        };
+        let folder = open("{}", None).unwrap().folder().to_owned();
+        assert!(folder.ends_with("19700101-000000-quick-44136f"), "{}", folder.display());
+        assert_eq!(open("{}", Some(&folder)).unwrap().folder(), folder);
+        let error = open("{1}", Some(&folder)).unwrap_err().to_string();
+        assert!(error.ends_with("made with another design; start a new run instead of resuming"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! The whole Visual Guide to Quantization, re-tested.
 
-mod atomic;
 pub mod affine;
+mod atomic;
 pub mod ggml;
 pub mod gguf;
 pub mod gptq;

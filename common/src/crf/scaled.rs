@@ -10,7 +10,10 @@ pub(super) const MOST_TAGS: usize = 64;
 pub(super) fn log_z(scores: &Scores, emissions: &[f64]) -> Loss {
     #[cfg(target_arch = "x86_64")]
     if std::is_x86_feature_detected!("avx2") {
-        #[expect(unsafe_code, reason = "a function for a processor's feature is called after asking for it")]
+        #[expect(
+            unsafe_code,
+            reason = "a function for a processor's feature is called after asking for it"
+        )]
         // SAFETY: the processor has AVX2.
         return unsafe { with_avx2(scores, emissions) };
     }

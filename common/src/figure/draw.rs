@@ -5,7 +5,7 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{Figure, PALETTE, Panel};
+use super::{Distribution, Figure, Named, PALETTE, Panel};
 use crate::stats;
 
 type Area<B> = DrawingArea<B, Shift>;
@@ -31,7 +31,8 @@ impl Figure {
                 (PANEL_WIDTH * columns as u32 + 20, 50 + lines * (rows * ROW_HEIGHT + 85))
             }
             Self::Bars { bars, .. } => (860, 130 + bars.len() as u32 * ROW_HEIGHT),
-            Self::Curves { .. } | Self::Scatter { .. } => (760, 460),
+            Self::Distributions { panels, .. } => (760, 90 + panels.len() as u32 * 150),
+            Self::Curves { .. } | Self::Scatter { .. } | Self::Frontier { .. } => (760, 460),
         }
     }
 
@@ -41,6 +42,8 @@ impl Figure {
             Self::Dots { title, value, panels } => dots(area, scale, title, value, panels),
             Self::Curves { title, x, y, groups } => curves(area, scale, title, [x, y], groups),
             Self::Scatter { title, x, y, groups } => scatter(area, scale, title, [x, y], groups),
+            Self::Frontier { title, x, y, groups } => frontier(area, scale, title, [x, y], groups),
+            Self::Distributions { title, x, panels } => distributions(area, scale, title, x, panels),
             Self::Bars { title, value, parts, bars } => stacked(area, scale, title, value, parts, bars),
         }?;
         area.present().map_err(text)
@@ -186,6 +189,97 @@ fn scatter<B: DrawingBackend>(
     legend(&mut chart, scale)
 }
 
+fn frontier<B: DrawingBackend>(
+    area: &Area<B>,
+    scale: u32,
+    title: &str,
+    [x, y]: [&str; 2],
+    groups: &[(String, Vec<Named>)],
+) -> Drawn {
+    let place = |point: &Named| (point.at[0], point.at[1].max(f64::MIN_POSITIVE).log10());
+    let places: Vec<(f64, f64)> = groups.iter().flat_map(|(_, points)| points.iter().map(place)).collect();
+    let wide = room(places.iter().map(|p| p.0));
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, font(TITLE, scale))
+        .margin((12 * scale) as i32)
+        .x_label_area_size(46 * scale)
+        .y_label_area_size(72 * scale)
+        .build_cartesian_2d(
+            wide.start..wide.end + 0.05 * (wide.end - wide.start),
+            room(places.iter().map(|p| p.1)),
+        )
+        .map_err(text)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc(x)
+        .y_desc(y)
+        .label_style(font(TEXT, scale))
+        .y_label_formatter(&|log| format!("{:.1e}", 10f64.powf(*log)))
+        .draw()
+        .map_err(text)?;
+    for (index, (name, points)) in groups.iter().enumerate() {
+        let ink = colour(index);
+        let mut line: Vec<(f64, f64)> = points.iter().map(place).collect();
+        line.sort_by(|a, b| a.0.total_cmp(&b.0));
+        chart.draw_series(LineSeries::new(line, ink.mix(0.4).stroke_width(scale))).map_err(text)?;
+        let dots = points.iter().map(|point| Circle::new(place(point), 4 * scale, ink.filled()));
+        let key = move |(x, y)| Circle::new((x + 9 * scale as i32, y), 4 * scale, ink.filled());
+        chart.draw_series(dots).map_err(text)?.label(name).legend(key);
+        let names = points.iter().map(|point| {
+            let shift = (6 * scale as i32, -(14 * scale as i32));
+            EmptyElement::at(place(point)) + Text::new(point.name.clone(), shift, font(TEXT - 2, scale))
+        });
+        chart.draw_series(names).map_err(text)?;
+    }
+    legend_at(&mut chart, scale, SeriesLabelPosition::UpperRight)
+}
+
+fn distributions<B: DrawingBackend>(
+    area: &Area<B>,
+    scale: u32,
+    title: &str,
+    x: &str,
+    panels: &[Distribution],
+) -> Drawn {
+    let area = area.titled(title, font(TITLE, scale)).map_err(text)?;
+    let ends = room(panels.iter().flat_map(|panel| panel.range));
+    for (index, (cell, panel)) in area.split_evenly((panels.len().max(1), 1)).iter().zip(panels).enumerate() {
+        let highest = panel.counts.iter().copied().fold(1.0, f64::max);
+        let last = index + 1 == panels.len();
+        let mut chart = ChartBuilder::on(cell)
+            .caption(&panel.title, font(TEXT + 1, scale))
+            .margin((6 * scale) as i32)
+            .x_label_area_size(if last { 42 } else { 22 } * scale)
+            .y_label_area_size(20 * scale)
+            .build_cartesian_2d(ends.clone(), -0.18 * highest..highest * 1.05)
+            .map_err(text)?;
+        let mut mesh = chart.configure_mesh();
+        mesh.disable_mesh().y_labels(0).label_style(font(TEXT, scale));
+        if last {
+            mesh.x_desc(x);
+        }
+        mesh.draw().map_err(text)?;
+        let width = (panel.range[1] - panel.range[0]) / panel.counts.len() as f64;
+        let bars = panel.counts.iter().enumerate().map(|(bin, &count)| {
+            let low = panel.range[0] + bin as f64 * width;
+            Rectangle::new([(low, 0.0), (low + width, count)], colour(0).mix(0.75).filled())
+        });
+        chart.draw_series(bars).map_err(text)?;
+        let line = PathElement::new(
+            vec![(ends.start, -0.09 * highest), (ends.end, -0.09 * highest)],
+            BLACK.mix(0.5).stroke_width(scale),
+        );
+        chart.draw_series([line]).map_err(text)?;
+        let ticks = panel.marks.iter().map(|&mark| {
+            let tick = vec![(mark, -0.16 * highest), (mark, -0.02 * highest)];
+            PathElement::new(tick, colour(1).stroke_width(2 * scale))
+        });
+        chart.draw_series(ticks).map_err(text)?;
+    }
+    Ok(())
+}
+
 type Plane<'a, B> = ChartContext<
     'a,
     B,
@@ -218,6 +312,14 @@ fn plane<'a, B: DrawingBackend>(
 }
 
 fn legend<'a, B: DrawingBackend + 'a>(chart: &mut Plane<'a, B>, scale: u32) -> Drawn {
+    legend_at(chart, scale, SeriesLabelPosition::LowerRight)
+}
+
+fn legend_at<'a, B: DrawingBackend + 'a>(
+    chart: &mut Plane<'a, B>,
+    scale: u32,
+    position: SeriesLabelPosition,
+) -> Drawn {
     chart
         .configure_series_labels()
         .background_style(WHITE.mix(0.85))
@@ -225,7 +327,7 @@ fn legend<'a, B: DrawingBackend + 'a>(chart: &mut Plane<'a, B>, scale: u32) -> D
         .label_font(font(TEXT, scale))
         .margin(6 * scale as i32)
         .legend_area_size(24 * scale)
-        .position(SeriesLabelPosition::LowerRight)
+        .position(position)
         .draw()
         .map_err(text)
 }

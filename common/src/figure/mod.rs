@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::files::{self, FileError};
@@ -25,7 +26,8 @@ pub const PALETTE: [RGBColor; 7] = [
 ];
 
 /// A figure's content.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Figure {
     /// Repeated runs as dots with mean and 95 % interval, one panel per setting.
     Dots {
@@ -69,10 +71,71 @@ pub enum Figure {
         /// Bars from top to bottom: name, length of each part.
         bars: Vec<(String, Vec<f64>)>,
     },
+    /// What is lost against what it costs: named points joined in groups, on a logarithmic vertical axis.
+    Frontier {
+        /// Heading.
+        title: String,
+        /// Label of the horizontal axis.
+        x: String,
+        /// Label of the vertical axis; values are positive.
+        y: String,
+        /// Groups of points, each with its name; an empty name is not written.
+        groups: Vec<(String, Vec<Named>)>,
+    },
+    /// How values are spread, one histogram above another, with the points of a grid below each.
+    Distributions {
+        /// Heading.
+        title: String,
+        /// Label of the value axis.
+        x: String,
+        /// Panels from top to bottom, all with the same axis.
+        panels: Vec<Distribution>,
+    },
+}
+
+/// A point with a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Named {
+    /// Place.
+    pub at: [f64; 2],
+    /// Name.
+    pub name: String,
+}
+
+/// One histogram of [`Figure::Distributions`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Heading of the panel.
+    pub title: String,
+    /// Ends of the first and the last bin.
+    pub range: [f64; 2],
+    /// Values per bin; bins are of equal width.
+    pub counts: Vec<f64>,
+    /// Points of the grid, drawn as ticks on a number line.
+    pub marks: Vec<f64>,
+}
+
+impl Distribution {
+    /// Histogram of `values` in `bins` bins over `range`; values outside count in the outermost bins.
+    ///
+    /// ```
+    /// use common::figure::Distribution;
+    /// let spread = Distribution::of(&[0.1, 0.2, 0.9, 7.0], [0.0, 1.0], 2, "x".into(), vec![]);
+    /// assert_eq!(spread.counts, [2.0, 2.0]);
+    /// ```
+    pub fn of(values: &[f32], range: [f64; 2], bins: usize, title: String, marks: Vec<f64>) -> Self {
+        let mut counts = vec![0.0; bins];
+        let width = (range[1] - range[0]) / bins as f64;
+        for &value in values {
+            let bin = ((f64::from(value) - range[0]) / width).floor().clamp(0.0, bins as f64 - 1.0);
+            counts[bin as usize] += 1.0;
+        }
+        Self { title, range, counts, marks }
+    }
 }
 
 /// One panel of [`Figure::Dots`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Panel {
     /// Heading of the panel.
     pub title: String,
@@ -166,6 +229,26 @@ impl Figure {
                     points.iter().for_each(|[x, y]| _ = writeln!(out, "{},{x},{y}", quote(name)));
                 }
             }
+            Self::Frontier { groups, .. } => {
+                out.push_str("group,name,x,y\n");
+                for (group, points) in groups {
+                    for Named { at: [x, y], name } in points {
+                        let _ = writeln!(out, "{},{},{x},{y}", quote(group), quote(name));
+                    }
+                }
+            }
+            Self::Distributions { panels, .. } => {
+                out.push_str("panel,kind,low,high,count\n");
+                for panel in panels {
+                    let title = quote(&panel.title);
+                    let width = (panel.range[1] - panel.range[0]) / panel.counts.len() as f64;
+                    for (bin, count) in panel.counts.iter().enumerate() {
+                        let low = panel.range[0] + bin as f64 * width;
+                        let _ = writeln!(out, "{title},bin,{low},{},{count}", low + width);
+                    }
+                    panel.marks.iter().for_each(|mark| _ = writeln!(out, "{title},mark,{mark},{mark},"));
+                }
+            }
             Self::Bars { parts, bars, .. } => {
                 out.push_str("bar,part,value\n");
                 for (name, lengths) in bars {
@@ -214,6 +297,29 @@ mod tests {
                 parts: vec![text("missed")],
                 bars: vec![(text("CE"), vec![0.3])],
             },
+            Figure::Frontier {
+                title: text("Frontier"),
+                x: text("bits"),
+                y: text("KL"),
+                groups: vec![(
+                    text("ggml"),
+                    vec![
+                        Named { at: [8.5, 1e-5], name: text("Q8_0") },
+                        Named { at: [4.5, 3e-3], name: text("") },
+                    ],
+                )],
+            },
+            Figure::Distributions {
+                title: text("Distributions"),
+                x: text("weight"),
+                panels: vec![Distribution::of(
+                    &[-1.0, 0.1, 0.2],
+                    [-1.0, 1.0],
+                    4,
+                    text("before"),
+                    vec![-0.5, 0.5],
+                )],
+            },
         ]
     }
 
@@ -226,7 +332,9 @@ mod tests {
             let (Figure::Dots { title, .. }
             | Figure::Curves { title, .. }
             | Figure::Scatter { title, .. }
-            | Figure::Bars { title, .. }) = figure;
+            | Figure::Bars { title, .. }
+            | Figure::Frontier { title, .. }
+            | Figure::Distributions { title, .. }) = figure;
             assert!(
                 svg.contains(title.as_str()) && svg.contains("viewBox") && !svg.contains("NaN"),
                 "{title}"

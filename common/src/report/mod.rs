@@ -4,6 +4,7 @@ mod checks;
 mod html;
 mod markdown;
 mod number;
+mod publish;
 mod terminal;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use checks::Check;
 pub use html::html;
 pub use markdown::markdown;
 pub use number::{mean_with_interval, number, p_value, with_precision};
+pub use publish::{comparison, publish};
 pub use terminal::claim_table;
 
 /// Version of the JSON form.

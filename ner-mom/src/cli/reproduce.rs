@@ -4,19 +4,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use common::data::DataError;
 use common::device::{self, Choice};
-use common::report::{Report, claim_table};
+use common::nn::gemm;
+use common::report::{Report, claim_table, publish};
 use common::run::{Run, Status};
-use common::{claims, data, files, interrupt, progress};
+use common::workers::{Workers, serve};
+use common::{claims, data, interrupt, progress};
 use tch::Device;
 
 use super::workspace;
 use crate::experiment::design::{Design, Job, Preset};
 use crate::experiment::outcome::Outcome;
-use crate::experiment::workers::{Workers, serve};
 use crate::experiment::{Circumstances, Corpora, Finished, carry_out, choose, report};
 
 /// Options of `reproduce`.
@@ -78,7 +79,8 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
     tch::set_num_threads(1);
     let device = arguments.device.open()?;
     let mut corpora = Corpora::below(arguments.data.clone(), arguments.generate);
-    serve(|job| carry_out(job, &mut corpora, device))
+    let work = |job: &Job| carry_out(job, &mut corpora, device).map_err(|error| format!("{error:#}"));
+    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -143,7 +145,9 @@ fn carry_through(
     ];
     let generate = (!generated.is_empty()).then(|| "--generate".to_owned());
     let command: Vec<String> = command.into_iter().chain(generate).collect();
-    let workers = Workers { command, count, store: folder.join("jobs") };
+    // Each worker would time the matrix libraries anew, and equal runs could get different bits.
+    let variables = vec![(gemm::VARIABLE.to_owned(), gemm::active().to_string())];
+    let workers = Workers { command, variables, count, store: folder.join("jobs") };
     interrupt::listen();
     let limit_s = arguments.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
     let phase = |name: &str, jobs: &[Job]| {
@@ -202,18 +206,9 @@ fn command_line(arguments: &Arguments) -> String {
 /// `runs/ner-mom/<UTC time>-<preset>-<hash of the design>`, new, or the one to resume when its design is this one.
 fn run_folder(arguments: &Arguments, design: &Design) -> Result<Run> {
     let json = serde_json::to_string_pretty(design)?;
-    let argv = std::env::args().collect();
-    let Some(folder) = &arguments.resume else {
-        let name = format!("{}-{}", design.preset.name(), &files::sha256_hex(json.as_bytes())[..6]);
-        let base = arguments.runs.clone().unwrap_or_else(|| workspace().join("runs/ner-mom"));
-        let run = Run::start(&base, &name, SystemTime::now(), argv)?;
-        files::write_atomic(&run.folder().join("design.json"), json.as_bytes())?;
-        return Ok(run);
-    };
-    if files::read_text(&folder.join("design.json"))? != json {
-        bail!("{}: made with another design; start a new run instead of resuming", folder.display());
-    }
-    Ok(Run::reopen(folder, argv)?)
+    let base = arguments.runs.clone().unwrap_or_else(|| workspace().join("runs/ner-mom"));
+    let (now, argv) = (SystemTime::now(), std::env::args().collect());
+    Ok(Run::of_design(&base, design.preset.name(), &json, arguments.resume.as_deref(), now, argv)?)
 }
 
 /// Runs the first compared job once more in a store of its own and compares the weights.
@@ -230,16 +225,4 @@ fn repeat(workers: &Workers, first: &(Job, Outcome), folder: &Path) -> Result<St
     } else {
         format!("different bits: {name}, {one} and {two}")
     })
-}
-
-/// Copies report and figures; returns the folder they went to.
-fn publish(from: &Path, to: &Path) -> Result<PathBuf> {
-    files::make_folder(&to.join("figures"))?;
-    let figures = std::fs::read_dir(from.join("figures"))?.collect::<std::io::Result<Vec<_>>>()?;
-    let names = ["report.json", "report.md", "report.html"].map(PathBuf::from).into_iter();
-    for name in names.chain(figures.iter().map(|entry| Path::new("figures").join(entry.file_name()))) {
-        let bytes = std::fs::read(from.join(&name)).with_context(|| format!("reading {}", name.display()))?;
-        files::write_atomic(&to.join(&name), &bytes)?;
-    }
-    Ok(to.to_owned())
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use common::files;
+use common::workers;
 use serde::{Deserialize, Serialize};
 
+use super::outcome::Outcome;
 use crate::config::{EncoderConfig, HeadKind, Sampling, TrainConfig};
 use crate::data::CorpusName;
 use crate::loss::Loss;
@@ -342,10 +343,10 @@ fn loss(text: &str) -> Loss {
     text.parse().expect("the losses of the design are written as on the command line")
 }
 
-impl Job {
-    /// Name of the job's file: equal jobs, equal names.
-    pub fn key(&self) -> String {
-        let json = serde_json::to_string(self).expect("a job has only strings, numbers and names");
-        files::sha256_hex(json.as_bytes())[..16].to_owned()
+impl workers::Job for Job {
+    type Outcome = Outcome;
+
+    fn describe(&self) -> String {
+        format!("{} {} seed {}", self.setting, self.arm, self.seed)
     }
 }

@@ -6,7 +6,6 @@ pub mod design;
 pub mod outcome;
 mod report;
 mod tables;
-pub mod workers;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

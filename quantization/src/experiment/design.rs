@@ -1,0 +1,249 @@
+//! What is run: the jobs of each preset.
+
+use common::workers;
+use serde::{Deserialize, Serialize};
+
+use super::lab::{Amount, Subject};
+use super::outcome::Outcome;
+
+/// How much is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Little text, few seeds: a look within two minutes, never a verdict.
+    Quick,
+    /// All windows, five seeds: the verdict preset.
+    Cpu,
+    /// Larger networks, more steps, ten seeds: for a GPU.
+    Full,
+}
+
+impl Preset {
+    /// Name as it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Cpu => "cpu",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Size of the language models that are trained with BitNet's layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Size {
+    /// Two blocks, 64 wide.
+    Small,
+    /// Two blocks, 128 wide.
+    Large,
+}
+
+impl Size {
+    /// Name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Large => "large",
+        }
+    }
+}
+
+/// How the linear layers of a language model are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arm {
+    /// Full precision; also rounded to three values afterwards.
+    Fp,
+    /// BitNet b1.58.
+    B158,
+    /// BitNet b1.
+    B1,
+}
+
+impl Arm {
+    /// Name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fp => "fp",
+            Self::B158 => "b158",
+            Self::B1 => "b1",
+        }
+    }
+}
+
+/// One piece of the experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Study {
+    /// Files against the memory formula; number lines and rounding grids.
+    Memory,
+    /// Grids, granularities, clipping at one width.
+    Weights {
+        /// The model.
+        subject: Subject,
+        /// Bits per weight.
+        bits: u32,
+    },
+    /// GPTQ and its options at one width.
+    Gptq {
+        /// The model.
+        subject: Subject,
+        /// Bits per weight.
+        bits: u32,
+    },
+    /// ggml's types, importance, the better search.
+    Gguf {
+        /// The model.
+        subject: Subject,
+    },
+    /// Static and dynamic ranges of activations at one width.
+    Activations {
+        /// The model.
+        subject: Subject,
+        /// Bits per activation.
+        bits: u32,
+    },
+    /// Ternary products in integers.
+    Ternary,
+    /// ColBERTv2's residual codec.
+    Residual,
+    /// A language model trained with BitNet's layers.
+    Bitnet {
+        /// Its size.
+        size: Size,
+        /// Its layers.
+        arm: Arm,
+        /// Run seed.
+        seed: u64,
+    },
+    /// Fine-tuning in full precision, quantized afterwards at every width.
+    Ptq {
+        /// Run seed.
+        seed: u64,
+    },
+    /// Fine-tuning with quantization in the loop.
+    Qat {
+        /// Bits per weight.
+        bits: u32,
+        /// Run seed.
+        seed: u64,
+    },
+    /// A patch autoencoder with lookup-free quantization.
+    Lfq {
+        /// Bits of a code: the vocabulary is `2^bits`.
+        bits: u32,
+        /// Whether the entropy term is on.
+        entropy: bool,
+        /// Run seed.
+        seed: u64,
+    },
+}
+
+/// A study at the amounts of a preset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// What is done.
+    pub study: Study,
+    /// How much of it.
+    pub preset: Preset,
+}
+
+/// Widths of the study on training with quantization in the loop.
+pub(super) const QAT_BITS: [u32; 3] = [4, 3, 2];
+
+impl workers::Job for Job {
+    type Outcome = Outcome;
+
+    fn describe(&self) -> String {
+        serde_json::to_string(&self.study).unwrap_or_default().replace(['{', '}', '"'], "").replace([':', ','], " ")
+    }
+}
+
+impl Preset {
+    /// Text per model.
+    pub fn amount(self) -> Amount {
+        match self {
+            Self::Quick => Amount { windows: 8, calibration: 8 },
+            Self::Cpu => Amount { windows: 128, calibration: 64 },
+            Self::Full => Amount { windows: 430, calibration: 128 },
+        }
+    }
+
+    /// Training seeds.
+    pub fn seeds(self) -> Vec<u64> {
+        match self {
+            Self::Quick => vec![1],
+            Self::Cpu => (101..=105).collect(),
+            Self::Full => (1..=10).collect(),
+        }
+    }
+
+    /// All jobs; those that take longest first, so that no worker idles at the end.
+    pub fn jobs(self) -> Vec<Job> {
+        use Subject::{Shakespeare, Stories};
+        let subjects = [Shakespeare, Stories];
+        let mut studies = Vec::new();
+        for subject in subjects {
+            studies.extend([4, 3, 2].map(|bits| Study::Gptq { subject, bits }));
+            studies.extend([8, 4, 3, 2].map(|bits| Study::Weights { subject, bits }));
+            studies.push(Study::Gguf { subject });
+            studies.extend([8, 6, 4].map(|bits| Study::Activations { subject, bits }));
+        }
+        if self == Self::Quick {
+            let light = |study: &Study| match study {
+                Study::Gptq { bits, .. } | Study::Weights { bits, .. } | Study::Activations { bits, .. } => {
+                    *bits == 4
+                }
+                _ => true,
+            };
+            studies.retain(light);
+        }
+        studies.extend(self.training());
+        studies.extend([Study::Memory, Study::Ternary, Study::Residual]);
+        studies.into_iter().map(|study| Job { study, preset: self }).collect()
+    }
+
+    fn training(self) -> Vec<Study> {
+        let mut studies = Vec::new();
+        for seed in self.seeds() {
+            for size in [Size::Large, Size::Small] {
+                studies.extend([Arm::Fp, Arm::B158, Arm::B1].map(|arm| Study::Bitnet { size, arm, seed }));
+            }
+            studies.push(Study::Ptq { seed });
+            studies.extend(QAT_BITS.map(|bits| Study::Qat { bits, seed }));
+            for bits in [6, 8, 10, 12, 14, 18] {
+                studies.push(Study::Lfq { bits, entropy: true, seed });
+            }
+            studies.extend([8, 12].map(|bits| Study::Lfq { bits, entropy: false, seed }));
+        }
+        let light = |study: &Study| match study {
+            Study::Bitnet { size, .. } => *size == Size::Small,
+            Study::Qat { bits, .. } => *bits == 2,
+            Study::Lfq { bits, .. } => *bits == 8,
+            _ => true,
+        };
+        if self == Self::Quick {
+            studies.retain(light);
+        }
+        studies
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::workers::Job as _;
+
+    use super::*;
+
+    #[test]
+    fn jobs_are_told_apart_and_described_in_words() {
+        let jobs = Preset::Cpu.jobs();
+        let mut keys: Vec<String> = jobs.iter().map(Job::key).collect();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), jobs.len());
+        assert_eq!(jobs[0].describe(), "gptq subject shakespeare bits 4");
+    }
+}

@@ -1,0 +1,52 @@
+//! One module per chapter: what is measured and how.
+
+mod activations;
+mod gguf;
+mod gptq;
+mod memory;
+mod pictures;
+mod residual;
+mod ternary;
+mod training;
+mod weights;
+
+pub(super) use pictures::PHOTOGRAPHS;
+
+use std::path::Path;
+
+use anyhow::Result;
+use common::report::number;
+use tch::Device;
+
+use super::design::{Job, Study};
+use super::outcome::Outcome;
+use crate::llama::Baseline;
+
+/// Carries out one study.
+pub(super) fn run(job: &Job, root: &Path, device: Device) -> Result<Outcome> {
+    let (preset, amount) = (job.preset, job.preset.amount());
+    match job.study {
+        Study::Memory => memory::run(root),
+        Study::Weights { subject, bits } => weights::run(subject, bits, amount, root),
+        Study::Gptq { subject, bits } => gptq::run(subject, bits, amount, root),
+        Study::Gguf { subject } => gguf::run(subject, amount, root),
+        Study::Activations { subject, bits } => activations::run(subject, bits, amount, root),
+        Study::Ternary => ternary::run(),
+        Study::Residual => residual::run(preset, root),
+        Study::Bitnet { size, arm, seed } => training::bitnet(preset, size, arm, seed, root, device),
+        Study::Ptq { seed } => training::ptq(preset, seed, root, device),
+        Study::Qat { bits, seed } => training::qat(preset, bits, seed, root, device),
+        Study::Lfq { bits, entropy, seed } => pictures::run(preset, bits, entropy, seed, root, device),
+    }
+}
+
+/// Mean loss of a quantized model minus that of the unquantized one, in nats per token.
+fn delta(baseline: &Baseline, nll: &[f64]) -> f64 {
+    let own = baseline.window_nll();
+    nll.iter().zip(&own).map(|(a, b)| a - b).sum::<f64>() / own.len().max(1) as f64
+}
+
+/// A number that may be far below one.
+fn small(value: f64) -> String {
+    number(value, if value.abs() < 0.01 { 5 } else { 4 })
+}
