@@ -2,6 +2,7 @@
 
 mod atomic;
 pub mod affine;
+pub mod float;
 pub mod ggml;
 pub mod gguf;
 pub mod gptq;
