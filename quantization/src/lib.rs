@@ -3,4 +3,7 @@
 mod atomic;
 pub mod ggml;
 pub mod gguf;
+pub mod gptq_layout;
+pub mod imatrix;
+pub mod llama2c;
 pub mod safetensors;
