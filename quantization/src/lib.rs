@@ -9,4 +9,7 @@ pub mod gptq;
 pub mod kernel;
 pub mod memory;
 pub mod residual;
+pub mod gptq_layout;
+pub mod imatrix;
+pub mod llama2c;
 pub mod safetensors;

@@ -26,7 +26,8 @@ fn data() -> Option<PathBuf> {
 }
 
 fn compare_value(key: &str, value: &Value, expected: &Json) {
-    let kinds: Vec<_> = expected["types"].as_array().unwrap().iter().map(|kind| kind.as_str().unwrap()).collect();
+    let kinds: Vec<_> =
+        expected["types"].as_array().unwrap().iter().map(|kind| kind.as_str().unwrap()).collect();
     let value_of = &expected["value"];
     match value {
         Value::Array(Array::String(strings)) => {
@@ -176,7 +177,10 @@ fn the_writer_refuses_what_a_reader_would_refuse() {
     says(writer.declare("a", &[1; 5], GgmlType::F32), "expected at most 4 positive sizes");
     says(writer.declare("a", &[0], GgmlType::F32), "expected at most 4 positive sizes");
     says(writer.declare("a", &[u64::MAX, 2], GgmlType::F32), "expected at most 4 positive sizes");
-    says(writer.declare("a", &[33], GgmlType::Q8_0), "rows of 33 weights, expected a multiple of 32 for type Q8_0");
+    says(
+        writer.declare("a", &[33], GgmlType::Q8_0),
+        "rows of 33 weights, expected a multiple of 32 for type Q8_0",
+    );
     writer.declare("a", &[32], GgmlType::Q8_0).unwrap();
     says(writer.declare("a", &[32], GgmlType::Q8_0), "tensor `a` is declared twice");
     says(writer.set("general.alignment", 64_u32), "comes after a tensor");
@@ -248,7 +252,10 @@ fn other_files_and_versions_are_named() {
     };
     says(b"PK\x03\x04....", "starts with `PK\\x03\\x04`, expected `GGUF`: this is not a GGUF file");
     says(b"", "byte 0: the magic word needs 4 bytes, but only 0 are left: the file is truncated");
-    says(b"GGUF\0\0\0\x03", "byte 4: version 3 with its bytes swapped, expected little-endian: this is a big-endian file");
+    says(
+        b"GGUF\0\0\0\x03",
+        "byte 4: version 3 with its bytes swapped, expected little-endian: this is a big-endian file",
+    );
     says(b"GGUF\x01\0\0\0", "byte 4: version 1, expected 2 or 3");
     says(b"GGUF\x09\0\0\0", "byte 4: version 9, expected 2 or 3");
     says(b"GGUF\x02\0\0\0", "byte 8: the number of tensors needs 8 bytes, but only 0 are left");
@@ -317,7 +324,10 @@ fn broken_tensors_are_named() {
     let mut bytes = Draft::new().bytes();
     bytes[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
     let error = read(&bytes).unwrap_err().to_string();
-    assert!(error.starts_with("byte 24: the list of tensors announces 18446744073709551615 entries"), "{error}");
+    assert!(
+        error.starts_with("byte 24: the list of tensors announces 18446744073709551615 entries"),
+        "{error}"
+    );
 }
 
 #[test]

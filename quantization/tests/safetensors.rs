@@ -31,7 +31,10 @@ fn a_real_model_reads_as_the_reference_reads_it() {
     for tensor in file.tensors() {
         let expected = &expected[&tensor.name];
         assert_eq!(serde_json::json!(tensor.shape), expected["shape"]);
-        assert_eq!(sha256_hex(&file.read_tensor(&tensor.name).unwrap()), expected["sha256"].as_str().unwrap());
+        assert_eq!(
+            sha256_hex(&file.read_tensor(&tensor.name).unwrap()),
+            expected["sha256"].as_str().unwrap()
+        );
         let floats: Vec<u8> =
             file.read_f32(&tensor.name).unwrap().iter().flat_map(|value| value.to_le_bytes()).collect();
         assert_eq!(sha256_hex(&floats), expected["sha256_f32"].as_str().unwrap(), "{}", tensor.name);
@@ -42,8 +45,11 @@ fn a_real_model_reads_as_the_reference_reads_it() {
 fn the_writer_makes_the_bytes_of_the_reference() {
     let path = golden("containers.safetensors");
     let source = File::open(&path).unwrap();
-    let mut tensors: Vec<_> =
-        source.tensors().iter().map(|tensor| (tensor.name.clone(), tensor.dtype, tensor.shape.clone())).collect();
+    let mut tensors: Vec<_> = source
+        .tensors()
+        .iter()
+        .map(|tensor| (tensor.name.clone(), tensor.dtype, tensor.shape.clone()))
+        .collect();
     tensors.reverse();
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.safetensors");
@@ -87,7 +93,10 @@ fn broken_headers_are_named() {
     refuses(b"", "has 0 bytes, expected at least 10");
     refuses(&[255; 16], "header of 18446744073709551615 bytes, expected 2 to 8");
     refuses(&with_header("[1, 2]", 0), "header: starts with `[1, 2]`, not with `{`");
-    refuses(&with_header("{\"a\": 1}", 0), "expected an object of tensors with `dtype`, `shape` and `data_offsets`");
+    refuses(
+        &with_header("{\"a\": 1}", 0),
+        "expected an object of tensors with `dtype`, `shape` and `data_offsets`",
+    );
     let one = |entry: &str, data| with_header(&format!("{{\"a\":{entry}}}"), data);
     let entry = r#"{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
     assert!(Header::from_bytes(&one(entry, 8)).is_ok());
@@ -103,7 +112,10 @@ fn broken_headers_are_named() {
     refuses(&two(entry, "b", 8), "tensor `b` has data from 0 to 8, expected a start at 8: tensors overlap");
     let empty = r#"{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"#;
     refuses(&two(empty, "a", 0), "tensor `a` occurs a second time");
-    refuses(&with_header(r#"{"__metadata__":{},"__metadata__":{}}"#, 0), "`__metadata__` occurs a second time");
+    refuses(
+        &with_header(r#"{"__metadata__":{},"__metadata__":{}}"#, 0),
+        "`__metadata__` occurs a second time",
+    );
     refuses(&with_header(&"{\"a\":".repeat(5000), 0), "header: ");
 }
 
@@ -142,7 +154,8 @@ fn a_model_in_several_files_is_one_list_of_tensors() {
     write_one(&path("1.safetensors"), "b", &[1.0]);
     write_one(&path("2.safetensors"), "a", &[2.0, 3.0]);
     let index = path("model.safetensors.index.json");
-    fs::write(&index, r#"{"metadata": {}, "weight_map": {"a": "2.safetensors", "b": "1.safetensors"}}"#).unwrap();
+    fs::write(&index, r#"{"metadata": {}, "weight_map": {"a": "2.safetensors", "b": "1.safetensors"}}"#)
+        .unwrap();
     let model = Sharded::open(&index).unwrap();
     let names: Vec<_> = model.tensors().map(|(_, tensor)| tensor.name.as_str()).collect();
     assert_eq!((names, model.files().len()), (vec!["a", "b"], 2));
