@@ -13,3 +13,4 @@ pub mod gptq_layout;
 pub mod imatrix;
 pub mod llama2c;
 pub mod safetensors;
+pub mod model_file;

@@ -58,7 +58,7 @@ pub fn encode(
         weights.chunks(rows * row_len).zip(out.chunks_mut(rows * row_bytes)).enumerate()
     {
         check_weights(weights, row_len, strip * rows)?;
-        encode_rows(kind, weights, row_len, importance, out)?;
+        encode_rows(kind, weights, row_len, importance, out);
         if let Some(block) = overflow::first(kind, out) {
             let (row, column) = place(block * kind.block_len(), row_len);
             return Err(EncodeError::Overflow { kind, row: strip * rows + row, column });
@@ -73,7 +73,7 @@ fn encode_rows(
     row_len: usize,
     importance: Option<&[f32]>,
     out: &mut [u8],
-) -> Result<(), EncodeError> {
+) {
     match (kind, importance) {
         (GgmlType::F32, _) => plain::f32(weights, out),
         (GgmlType::F16, _) => plain::f16(weights, out),
@@ -96,20 +96,8 @@ fn encode_rows(
         (GgmlType::TQ2_0, _) => ternary::tq2_0(weights, out),
         (GgmlType::Q1_0, _) => ternary::q1_0(weights, out),
         (GgmlType::Q2_0, _) => ternary::q2_0(weights, out),
-        _ => return encode_k(kind, weights, row_len, importance, out),
+        (_, importance) => super::k::encode(kind, weights, row_len, importance, out),
     }
-    Ok(())
-}
-
-/// Super-blocks with quantized scales: `ggml::k`.
-fn encode_k(
-    kind: GgmlType,
-    _weights: &[f32],
-    _row_len: usize,
-    _importance: Option<&[f32]>,
-    _out: &mut [u8],
-) -> Result<(), EncodeError> {
-    Err(EncodeError::Unsupported { kind })
 }
 
 fn check_sizes(kind: GgmlType, weights: usize, row_len: usize, bytes: usize) -> Result<(), EncodeError> {
