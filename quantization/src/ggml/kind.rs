@@ -150,7 +150,9 @@ impl GgmlType {
 
     /// Bytes of `weights` weights, `None` unless they fill whole blocks and their bytes can be counted.
     pub fn bytes(self, weights: usize) -> Option<usize> {
-        weights.is_multiple_of(self.block_len()).then(|| (weights / self.block_len()).checked_mul(self.block_bytes()))?
+        weights
+            .is_multiple_of(self.block_len())
+            .then(|| (weights / self.block_len()).checked_mul(self.block_bytes()))?
     }
 
     fn row(self) -> &'static (Self, &'static str, u32, usize, usize) {
