@@ -14,3 +14,4 @@ pub mod imatrix;
 pub mod llama2c;
 pub mod safetensors;
 pub mod model_file;
+pub mod llama;
