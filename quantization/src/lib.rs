@@ -6,4 +6,5 @@ pub mod gguf;
 pub mod gptq_layout;
 pub mod imatrix;
 pub mod llama2c;
+pub mod mixture;
 pub mod safetensors;
