@@ -12,6 +12,7 @@ pub mod residual;
 pub mod gptq_layout;
 pub mod imatrix;
 pub mod llama2c;
+pub mod mixture;
 pub mod safetensors;
 pub mod model_file;
 pub mod llama;

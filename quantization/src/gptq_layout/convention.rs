@@ -22,8 +22,9 @@ const UNSTATED: f64 = 1.0;
 const CONSTANT: f64 = 5.0;
 /// Most that the means may say.
 const MEANS: f64 = 6.0;
-/// Ours: how far the mean of real weights may be from 0, in steps, however many groups there are.
-const SYSTEMATIC: f64 = 0.15;
+/// Ours: how far the mean of real weights may be from 0 however many groups there are, in steps and as a share of the grid's width.
+/// Steps of 8 bits are so fine that a mean says little about one step more or less.
+const SYSTEMATIC: (f64, f64) = (0.1, 0.001);
 
 /// The convention of the zero-points in `layers`, from three sources.
 ///
@@ -93,7 +94,9 @@ fn means(layers: &[Packed], evidence: &mut Vec<String>) -> Result<f64, LayoutErr
     let mean = |pick: fn(&[f64; 2]) -> f64| offsets.iter().map(pick).sum::<f64>() / count;
     let (first, second) = (mean(|both| both[0]), mean(|both| both[1]));
     let spread = offsets.iter().map(|both| (both[0] - first).powi(2)).sum::<f64>() / (count - 1.0);
-    let variance = spread / count + SYSTEMATIC * SYSTEMATIC;
+    let steps = layers.iter().map(|layer| 1_u32 << layer.bits).max().unwrap_or(1);
+    let systematic = SYSTEMATIC.0 + SYSTEMATIC.1 * f64::from(steps);
+    let variance = spread / count + systematic * systematic;
     evidence.push(format!("mean(code) - zero is {first:.3} steps if read as v1, {second:.3} if read as v2"));
     Ok(((second * second - first * first) / (2.0 * variance)).clamp(-MEANS, MEANS))
 }

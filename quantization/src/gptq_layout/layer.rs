@@ -174,7 +174,8 @@ impl Packed {
         let &[rows, outputs] = file.tensor(&qweight)?.shape.as_slice() else {
             return Err(unlike(file, &qweight, "of two dimensions"));
         };
-        let inputs = rows * 32 / bits as usize;
+        let inputs = rows.saturating_mul(32) / bits as usize;
+        check_sizes(bits, inputs, outputs)?;
         let scales = format!("{prefix}.scales");
         let info = file.tensor(&scales)?;
         if info.dtype != Dtype::F16 || info.shape.len() != 2 {
