@@ -2,10 +2,17 @@
 
 pub mod affine;
 mod atomic;
+pub mod float;
 pub mod ggml;
 pub mod gguf;
 pub mod gptq;
 pub mod kernel;
 pub mod memory;
 pub mod residual;
+pub mod gptq_layout;
+pub mod imatrix;
+pub mod llama2c;
+pub mod mixture;
 pub mod safetensors;
+pub mod model_file;
+pub mod llama;

@@ -14,6 +14,7 @@ mod sharded;
 mod writer;
 
 pub use dtype::{Dtype, NotANumber};
+pub(crate) use dtype::{f32_to_half, half_to_f32};
 pub use file::{File, ReadError};
 pub use header::{Header, HeaderError, TensorInfo};
 pub use sharded::{Sharded, ShardedError};

@@ -1,0 +1,149 @@
+//! Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q8_1 without importance: one scale, and perhaps a minimum, per 32 weights.
+//!
+//! Codes come from the scale before it is rounded to half precision.
+
+use crate::ggml::lanes::{extreme, for_each_processor, half, largest, reciprocal, round_away, truncate};
+
+for_each_processor! {
+    /// `{ f16 d; u8 qs[16] }`: d = m/−8, q = ⌊x/d + 8.5⌋ ≤ 15.
+    pub(super) fn q4_0(weights: &[f32], out: &mut [u8]) {
+        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<18>().0) {
+            let (d, codes) = signed(x, 8.0);
+            out[..2].copy_from_slice(&half(d));
+            low_nibbles(&codes, &mut out[2..]);
+        }
+    }
+
+    /// `{ f16 d; f16 m; u8 qs[16] }`: d = (max − min)/15, q = ⌊(x − min)/d + 0.5⌋ ≤ 15.
+    pub(super) fn q4_1(weights: &[f32], out: &mut [u8]) {
+        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<20>().0) {
+            let (d, min, codes) = shifted(x, 15.0);
+            out[..2].copy_from_slice(&half(d));
+            out[2..4].copy_from_slice(&half(min));
+            low_nibbles(&codes, &mut out[4..]);
+        }
+    }
+
+    /// `{ f16 d; u32 qh; u8 qs[16] }`: d = m/−16, q = ⌊x/d + 16.5⌋ ≤ 31.
+    pub(super) fn q5_0(weights: &[f32], out: &mut [u8]) {
+        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<22>().0) {
+            let (d, codes) = signed(x, 16.0);
+            out[..2].copy_from_slice(&half(d));
+            out[2..6].copy_from_slice(&fifth_bits(&codes));
+            low_nibbles(&codes, &mut out[6..]);
+        }
+    }
+
+    /// `{ f16 d; f16 m; u32 qh; u8 qs[16] }`: d = (max − min)/31, q = ⌊(x − min)/d + 0.5⌋.
+    pub(super) fn q5_1(weights: &[f32], out: &mut [u8]) {
+        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<24>().0) {
+            let (d, min, codes) = shifted(x, 31.0);
+            out[..2].copy_from_slice(&half(d));
+            out[2..4].copy_from_slice(&half(min));
+            out[4..8].copy_from_slice(&fifth_bits(&codes));
+            low_nibbles(&codes, &mut out[8..]);
+        }
+    }
+
+    /// `{ f16 d; i8 qs[32] }`: d = max|x|/127, q = x/d rounded, ties away from zero.
+    pub(super) fn q8_0(weights: &[f32], out: &mut [u8]) {
+        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<34>().0) {
+            let (d, codes) = bytes(x);
+            out[..2].copy_from_slice(&half(d));
+            for (out, code) in out[2..].iter_mut().zip(codes) {
+                *out = code as u8;
+            }
+        }
+    }
+
+    /// `{ f16 d; f16 s; i8 qs[32] }`: as Q8_0, and s = d·Σq.
+    pub(super) fn q8_1(weights: &[f32], out: &mut [u8]) {
+        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<36>().0) {
+            let (d, codes) = bytes(x);
+            let sum: i32 = codes.iter().map(|code| i32::from(*code)).sum();
+            out[..2].copy_from_slice(&half(d));
+            out[2..4].copy_from_slice(&half(sum as f32 * d));
+            for (out, code) in out[4..].iter_mut().zip(codes) {
+                *out = code as u8;
+            }
+        }
+    }
+}
+
+/// Scale and codes with the extreme weight at code 0: d = m/−`zero`, q = ⌊x/d + `zero` + 0.5⌋ < 2·`zero`.
+#[inline(always)]
+fn signed(x: &[f32; 32], zero: f32) -> (f32, [u8; 32]) {
+    let d = extreme(x) / -zero;
+    let inverse = reciprocal(d);
+    // Where 1/d overflows, C's cast of ±infinity and NaN to a byte gives 0 on x86, and so all codes.
+    let (inverse, keep) = if inverse.is_finite() { (inverse, 0xFF) } else { (0.0, 0) };
+    let (shift, top) = (zero + 0.5, 2.0 * zero - 1.0);
+    let mut codes = [0; 32];
+    for (code, x) in codes.iter_mut().zip(x) {
+        *code = truncate(x * inverse + shift, top) & keep;
+    }
+    (d, codes)
+}
+
+/// Scale, minimum and codes: d = (max − min)/`top`, q = ⌊(x − min)/d + 0.5⌋.
+#[inline(always)]
+fn shifted(x: &[f32; 32], top: f32) -> (f32, f32, [u8; 32]) {
+    let (min, max) = range(x);
+    let d = (max - min) / top;
+    let inverse = reciprocal(d);
+    // As in `signed`, an infinite 1/d makes every code 0.
+    let inverse = if inverse.is_finite() { inverse } else { 0.0 };
+    let mut codes = [0; 32];
+    for (code, x) in codes.iter_mut().zip(x) {
+        *code = truncate((x - min) * inverse + 0.5, top);
+    }
+    (d, min, codes)
+}
+
+/// Smallest and largest weight. Of several zeros the first gives the minimum's sign, as comparing in order does.
+#[inline(always)]
+fn range(x: &[f32; 32]) -> (f32, f32) {
+    // Signed integers in the order of the floats, −0 just below +0: their minimum needs no order.
+    let key = |bits: i32| bits ^ ((bits >> 31) & 0x7FFF_FFFF);
+    let (mut low, mut high) = (i32::MAX, i32::MIN);
+    for x in x {
+        let k = key(x.to_bits() as i32);
+        low = low.min(k);
+        high = high.max(k);
+    }
+    let [min, max] = [low, high].map(|k| f32::from_bits(key(k) as u32));
+    let min = if min == 0.0 { x.iter().copied().find(|x| *x == 0.0).unwrap_or(min) } else { min };
+    (min, max)
+}
+
+/// Scale and codes of Q8_0 and Q8_1.
+#[inline(always)]
+fn bytes(x: &[f32; 32]) -> (f32, [i8; 32]) {
+    let d = largest(x) / 127.0;
+    let inverse = reciprocal(d);
+    let inverse = if inverse.is_finite() { inverse } else { 0.0 };
+    let mut codes = [0; 32];
+    for (code, x) in codes.iter_mut().zip(x) {
+        *code = round_away(x * inverse) as i8;
+    }
+    (d, codes)
+}
+
+/// Byte j: the low nibbles of codes j and j + 16.
+#[inline(always)]
+pub(super) fn low_nibbles(codes: &[u8; 32], out: &mut [u8]) {
+    let (low, high) = codes.split_at(16);
+    for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
+        *out = low & 15 | high << 4;
+    }
+}
+
+/// Bit e of a little-endian u32: bit 4 of code e.
+#[inline(always)]
+pub(super) fn fifth_bits(codes: &[u8; 32]) -> [u8; 4] {
+    let mut bits = 0_u32;
+    for (e, code) in codes.iter().enumerate() {
+        bits |= u32::from(code >> 4 & 1) << e;
+    }
+    bits.to_le_bytes()
+}

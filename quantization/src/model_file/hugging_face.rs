@@ -1,0 +1,384 @@
+//! Safetensors files as models, with the `config.json` beside them and GPTQ layers seen as matrices.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::error::ModelFileError;
+use super::metadata::{json_scalar, llama_metadata};
+use super::storage::{Entry, RowOrder, Storage};
+use crate::ggml::GgmlType;
+use crate::gguf::Metadata;
+use crate::gptq_layout::{self, Convention, Packed, QuantizeConfig, Verdict, zero_point_convention};
+use crate::llama::{self, Config, LlamaError};
+use crate::safetensors::{Dtype, Sharded};
+
+/// Layers that the judge of zero-points looks at. Ours: each is read whole, and a few hundred groups decide.
+const JUDGED_LAYERS: usize = 8;
+
+/// One or several safetensors files.
+pub(super) struct Files {
+    path: PathBuf,
+    sharded: Sharded,
+    json: Option<serde_json::Value>,
+    config: Option<Result<Config, String>>,
+    quantize_config: Option<QuantizeConfig>,
+    entries: Vec<Entry>,
+    kinds: Vec<Kind>,
+    /// The packed layer that was read last: its rows come one after the other.
+    packed: Mutex<Option<(usize, Arc<Packed>)>>,
+}
+
+/// How an entry lies in the files.
+enum Kind {
+    /// As a tensor of its own name.
+    Plain(Dtype),
+    /// As a packed layer of this prefix and width.
+    Packed { prefix: String, bits: u32 },
+}
+
+impl Files {
+    pub(super) fn open(path: &Path, folder: Option<&Path>) -> Result<Self, ModelFileError> {
+        let sharded = Sharded::open(path)?;
+        let folder = folder.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        let json = folder.map(|folder| read_json(&folder.join("config.json"))).transpose()?.flatten();
+        let quantize_config = quantize_config(folder, json.as_ref())?;
+        let has = |name: &str| has_tensor(&sharded, name);
+        let config = json.as_ref().map(|json| read_config(json, &has).map_err(|error| error.to_string()));
+        let mut files = Self {
+            path: path.to_owned(),
+            sharded,
+            json,
+            config,
+            quantize_config,
+            entries: Vec::new(),
+            kinds: Vec::new(),
+            packed: Mutex::new(None),
+        };
+        files.list()?;
+        Ok(files)
+    }
+
+    /// Fills the list of entries.
+    fn list(&mut self) -> Result<(), ModelFileError> {
+        let llama = self.config.as_ref().and_then(|config| config.as_ref().ok());
+        let prefixes: HashSet<&str> =
+            self.sharded.tensors().filter_map(|(_, tensor)| tensor.name.strip_suffix(".qweight")).collect();
+        let mut listed = Vec::new();
+        for (_, tensor) in self.sharded.tensors() {
+            if let Some(prefix) = tensor.name.strip_suffix(".qweight") {
+                listed.push(self.packed_entry(prefix)?);
+                continue;
+            }
+            let part = tensor.name.rsplit_once('.');
+            let belongs = part.is_some_and(|(prefix, last)| {
+                prefixes.contains(prefix) && ["qzeros", "scales", "g_idx"].contains(&last)
+            });
+            let unused = llama.is_some_and(|config| {
+                tensor.name.ends_with("rotary_emb.inv_freq")
+                    || (config.tied && tensor.name == "lm_head.weight")
+            });
+            if belongs || unused {
+                continue;
+            }
+            let entry = Entry {
+                name: tensor.name.clone(),
+                gguf_name: None,
+                dims: tensor.shape.iter().rev().copied().collect(),
+                kind: handed_out(tensor.dtype),
+                stored: tensor.dtype.name().to_owned(),
+                bytes: tensor.bytes(),
+                heads: None,
+            };
+            if entry.weights() == 0 {
+                continue; // nothing to read, and GGUF has no empty tensors
+            }
+            listed.push((entry, Kind::Plain(tensor.dtype)));
+        }
+        if let Some(config) = llama {
+            for (entry, _) in &mut listed {
+                entry.gguf_name = llama::gguf_name(&entry.name);
+                entry.heads =
+                    entry.gguf_name.as_deref().and_then(|name| llama::permuted_heads(name, config));
+            }
+        }
+        listed.sort_by(|a, b| natural(&a.0.name).cmp(&natural(&b.0.name)));
+        (self.entries, self.kinds) = listed.into_iter().unzip();
+        Ok(())
+    }
+
+    fn packed_entry(&self, prefix: &str) -> Result<(Entry, Kind), ModelFileError> {
+        let part = |name: &str| self.sharded.tensor(&format!("{prefix}.{name}")).map(|(_, tensor)| tensor);
+        let wrong = |problem: &str| ModelFileError::Tensor {
+            path: self.path.clone(),
+            name: format!("{prefix}.qweight"),
+            problem: problem.to_owned(),
+        };
+        let qweight = part("qweight").map(|tensor| tensor.shape.as_slice());
+        let Some(&[rows, outputs]) = qweight else {
+            return Err(wrong("has not two dimensions; this is not the GPTQ layout"));
+        };
+        let stated = self.quantize_config.as_ref().map(|config| config.bits);
+        let counted = part("g_idx")
+            .map(|tensor| tensor.elements())
+            .filter(|inputs| *inputs > 0 && (rows * 32).is_multiple_of(*inputs));
+        let bits = counted.map(|inputs| (rows * 32 / inputs) as u32).or(stated);
+        let bits = bits.filter(|bits| [2, 3, 4, 8].contains(bits)).ok_or_else(|| {
+            wrong("the bits of its codes are not known; put the quantize_config.json of the model beside it")
+        })?;
+        let parts = ["qweight", "qzeros", "scales", "g_idx"];
+        let bytes = parts.into_iter().filter_map(part).map(|tensor| tensor.bytes()).sum();
+        let entry = Entry {
+            name: format!("{prefix}.weight"),
+            gguf_name: None,
+            dims: vec![rows * 32 / bits as usize, outputs],
+            kind: GgmlType::F32,
+            stored: format!("GPTQ-{bits}"),
+            bytes,
+            heads: None,
+        };
+        Ok((entry, Kind::Packed { prefix: prefix.to_owned(), bits }))
+    }
+
+    fn read_packed(&self, prefix: &str, bits: u32) -> Result<Packed, ModelFileError> {
+        let name = format!("{prefix}.qweight");
+        let (file, _) = self.sharded.tensor(&name).ok_or_else(|| {
+            ModelFileError::content(&self.path, format!("tensor `{name}` vanished from the index"))
+        })?;
+        Packed::read(file, prefix, bits).map_err(|problem| ModelFileError::layout(&self.path, prefix, problem))
+    }
+
+    fn packed(&self, tensor: usize, prefix: &str, bits: u32) -> Result<Arc<Packed>, ModelFileError> {
+        let mut kept = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, packed)) = kept.as_ref().filter(|(at, _)| *at == tensor) {
+            return Ok(packed.clone());
+        }
+        *kept = None;
+        let packed = Arc::new(self.read_packed(prefix, bits)?);
+        *kept = Some((tensor, packed.clone()));
+        Ok(packed)
+    }
+
+    fn convention(&self) -> Result<Convention, ModelFileError> {
+        let stated = self.quantize_config.as_ref().and_then(|config| config.checkpoint_format.as_deref());
+        match stated {
+            None | Some("gptq") => Ok(Convention::V1), // a missing format is v1 by custom
+            Some("gptq_v2") => Ok(Convention::V2),
+            Some(other) => Err(ModelFileError::content(
+                &self.path,
+                format!(
+                    "its GPTQ layers are in the format `{other}`, expected `gptq` or `gptq_v2`; convert it with GPTQModel"
+                ),
+            )),
+        }
+    }
+
+    /// Rows `[outputs]` of a packed layer as f32.
+    fn unpack_rows(
+        &self,
+        packed: &Packed,
+        rows: Range<usize>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ModelFileError> {
+        let (bits, outputs, convention) = (packed.bits, packed.outputs, self.convention()?);
+        let (words, zero_words) = (packed.inputs * bits as usize / 32, outputs * bits as usize / 32);
+        let words_of_zeros: Vec<u32> = packed.qzeros.iter().map(|word| word.cast_unsigned()).collect();
+        let zeros: Vec<Vec<u32>> = words_of_zeros
+            .chunks_exact(zero_words)
+            .map(|row| gptq_layout::unpack(row, bits, outputs))
+            .collect();
+        for output in rows {
+            let column: Vec<u32> =
+                (0..words).map(|row| packed.qweight[row * outputs + output].cast_unsigned()).collect();
+            let codes = gptq_layout::unpack(&column, bits, packed.inputs);
+            for (code, &group) in codes.into_iter().zip(&packed.g_idx) {
+                let group = group as usize;
+                let scale = crate::float::f16_to_f32(packed.scales[group * outputs + output]);
+                let zero = convention.zero(zeros[group][output], bits);
+                let weight = scale * (code.cast_signed() - zero.cast_signed()) as f32;
+                out.extend(weight.to_le_bytes());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Type in which elements are handed out; types that ggml lacks become F32.
+fn handed_out(dtype: Dtype) -> GgmlType {
+    match dtype {
+        Dtype::F16 => GgmlType::F16,
+        Dtype::BF16 => GgmlType::BF16,
+        Dtype::I8 => GgmlType::I8,
+        Dtype::I16 => GgmlType::I16,
+        Dtype::I32 => GgmlType::I32,
+        Dtype::I64 => GgmlType::I64,
+        _ => GgmlType::F32,
+    }
+}
+
+/// Name in pieces that sort numbers by value.
+fn natural(name: &str) -> Vec<(u64, &str)> {
+    let number = |part: &str| part.parse().unwrap_or(u64::MAX);
+    name.split('.').map(|part| (number(part), part)).collect()
+}
+
+fn has_tensor(sharded: &Sharded, gguf_name: &str) -> bool {
+    let Some(name) = llama::hugging_face_name(gguf_name) else { return false };
+    let packed = || name.strip_suffix(".weight").map(|prefix| format!("{prefix}.qweight"));
+    sharded.tensor(&name).is_some() || packed().is_some_and(|name| sharded.tensor(&name).is_some())
+}
+
+fn read_json(path: &Path) -> Result<Option<serde_json::Value>, ModelFileError> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = common::files::read_text(path)?;
+    let json = serde_json::from_str(&text).map_err(|error| {
+        ModelFileError::content(path, format!("{error}; expected the JSON of a Hugging Face configuration"))
+    })?;
+    Ok(Some(json))
+}
+
+fn read_config(json: &serde_json::Value, has: &dyn Fn(&str) -> bool) -> Result<Config, LlamaError> {
+    let get = |key: &str| json.get(key).and_then(json_scalar);
+    if !has("blk.0.attn_q.weight") {
+        return Err(LlamaError::Unsupported {
+            key: "model_type".to_owned(),
+            found: get("model_type").map_or("missing".to_owned(), |value| format!("{value:?}")),
+            expected: "a Llama-architecture model with tensors such as model.layers.0.self_attn.q_proj.weight",
+        });
+    }
+    Config::from_hugging_face(&get, has)
+}
+
+fn quantize_config(
+    folder: Option<&Path>,
+    json: Option<&serde_json::Value>,
+) -> Result<Option<QuantizeConfig>, ModelFileError> {
+    let Some(folder) = folder else { return Ok(None) };
+    let is_gptq = |json: &serde_json::Value| {
+        json.get("quantization_config").and_then(|inner| inner.get("quant_method"))
+            == Some(&serde_json::Value::from("gptq"))
+    };
+    let own = folder.join("quantize_config.json");
+    if own.is_file() {
+        return Ok(Some(QuantizeConfig::read(&own)?));
+    }
+    if json.is_some_and(is_gptq) {
+        return Ok(Some(QuantizeConfig::read(&folder.join("config.json"))?));
+    }
+    Ok(None)
+}
+
+impl Storage for Files {
+    fn format(&self) -> &'static str {
+        let packed = self.kinds.iter().any(|kind| matches!(kind, Kind::Packed { .. }));
+        if packed { "safetensors with GPTQ layers" } else { "safetensors" }
+    }
+
+    fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    fn row_order(&self) -> RowOrder {
+        RowOrder::Halves
+    }
+
+    fn append_rows(
+        &self,
+        tensor: usize,
+        rows: Range<usize>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ModelFileError> {
+        let entry = &self.entries[tensor];
+        let dtype = match &self.kinds[tensor] {
+            Kind::Packed { prefix, bits } => {
+                return self.unpack_rows(&*self.packed(tensor, prefix, *bits)?, rows, out);
+            }
+            Kind::Plain(dtype) => *dtype,
+        };
+        let (file, info) = self.sharded.tensor(&entry.name).ok_or_else(|| {
+            ModelFileError::content(&self.path, format!("tensor `{}` vanished from the index", entry.name))
+        })?;
+        let row = entry.row_len() * dtype.bytes();
+        let (start, first) = (out.len(), (rows.start * row) as u64);
+        let direct = entry.kind.block_bytes() == dtype.bytes() && dtype != Dtype::U32;
+        if direct {
+            out.resize(start + rows.len() * row, 0);
+            return Ok(file.read_range(info, first, &mut out[start..])?);
+        }
+        let mut raw = vec![0; rows.len() * row];
+        file.read_range(info, first, &mut raw)?;
+        let values = dtype.to_f32(&raw).map_err(|problem| ModelFileError::Tensor {
+            path: self.path.clone(),
+            name: entry.name.clone(),
+            problem: problem.to_string(),
+        })?;
+        out.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        Ok(())
+    }
+
+    fn config(&self) -> Result<Config, ModelFileError> {
+        match &self.config {
+            Some(Ok(config)) => Ok(config.clone()),
+            Some(Err(problem)) => Err(ModelFileError::content(&self.path, problem.clone())),
+            None => Err(ModelFileError::content(
+                &self.path,
+                "has no config.json beside it; put the model's there",
+            )),
+        }
+    }
+
+    fn gguf_metadata(&self) -> Result<Metadata, ModelFileError> {
+        let folder = self.path.parent().and_then(Path::file_name);
+        let name = folder.or(self.path.file_stem()).unwrap_or_default().to_string_lossy();
+        match self.config() {
+            Ok(config) => Ok(llama_metadata(&name, &config)),
+            Err(_) => {
+                // A container of quantized tensors for programs that know the architecture by other means.
+                let kind =
+                    self.json.as_ref().and_then(|json| json.get("model_type")).and_then(|kind| kind.as_str());
+                let mut keys = Metadata::default();
+                keys.set("general.architecture", kind.unwrap_or("unknown"));
+                keys.set("general.name", name.as_ref());
+                Ok(keys)
+            }
+        }
+    }
+
+    fn hugging_face_config(&self) -> Result<serde_json::Value, ModelFileError> {
+        let mut json = self.json.clone().ok_or_else(|| {
+            ModelFileError::content(&self.path, "has no config.json beside it; put the model's there")
+        })?;
+        if let Some(fields) = json.as_object_mut() {
+            fields.remove("quantization_config");
+        }
+        Ok(json)
+    }
+
+    fn description(&self) -> Vec<(String, String)> {
+        let fields = self.json.as_ref().and_then(|json| json.as_object());
+        let mut lines: Vec<(String, String)> = Vec::new();
+        for (_, tensor) in self.sharded.files().iter().flat_map(|file| file.header().metadata.iter()).enumerate() {
+            lines.push((tensor.0.clone(), tensor.1.clone()));
+        }
+        lines.extend(fields.into_iter().flatten().map(|(key, value)| (key.clone(), value.to_string())));
+        lines
+    }
+
+    fn zero_points(&self) -> Result<Option<Verdict>, ModelFileError> {
+        let mut layers = Vec::new();
+        for kind in &self.kinds {
+            if let (Kind::Packed { prefix, bits }, true) = (kind, layers.len() < JUDGED_LAYERS) {
+                layers.push(self.read_packed(prefix, *bits)?);
+            }
+        }
+        if layers.is_empty() {
+            return Ok(None);
+        }
+        zero_point_convention(self.quantize_config.as_ref(), &layers)
+            .map(Some)
+            .map_err(|problem| ModelFileError::layout(&self.path, "of the first ones", problem))
+    }
+}

@@ -1,0 +1,5 @@
+//! Llama-architecture models: real ones from the data folder, tiny ones made here.
+
+mod measured;
+mod sources;
+mod structure;
