@@ -1,13 +1,35 @@
 //! Encoders of the K-quants: super-blocks of 256 weights, byte for byte those of ggml.
+//!
+//! One super-block per lane of the processor's vectors: every block keeps ggml's order of sums, and none waits for another.
 
+mod activations;
+mod affine;
+mod dispatch;
 mod f16;
+mod group;
+mod lanes;
+mod pack;
+#[cfg(test)]
 mod scalar;
+mod search;
+mod signed;
 #[cfg(test)]
 mod tests;
 
 use super::GgmlType;
 
-/// Encodes rows of `row_len` weights as super-blocks of `kind`, with the bytes of ggml.
+/// Super-blocks to encode.
+struct Job<'a> {
+    kind: GgmlType,
+    weights: &'a [f32],
+    row_len: usize,
+    importance: Option<&'a [f32]>,
+    out: &'a mut [u8],
+}
+
+/// Encodes rows of `row_len` weights as super-blocks of `kind` (Q2_K … Q6_K, Q8_K), with the bytes of ggml.
+///
+/// `row_len` is a multiple of 256 and the length of `importance`; `out` has the bytes of all blocks.
 pub(super) fn encode(
     kind: GgmlType,
     weights: &[f32],
@@ -15,5 +37,5 @@ pub(super) fn encode(
     importance: Option<&[f32]>,
     out: &mut [u8],
 ) {
-    scalar::encode(kind, weights, row_len, importance, out);
+    dispatch::encode(dispatch::Level::best(), Job { kind, weights, row_len, importance, out });
 }
