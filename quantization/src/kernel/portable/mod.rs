@@ -81,9 +81,10 @@ pub(super) fn scaled(scaling: &Scaling, sums: &[i32; SUBS], group: &Group) -> f3
     }
 }
 
-/// Products of whole `rows` with every row of `activations`; `y` is `[activation rows, rows]`.
+/// Products of every row of `weights` with every row of `activations`; `y` is `[tokens, rows]`.
 ///
-/// The rows' bytes must be whole groups each.
+/// Rows must be whole groups.
+#[inline(always)]
 pub(super) fn rows(
     kind: GgmlType,
     weights: &[u8],
