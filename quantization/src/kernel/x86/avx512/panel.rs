@@ -98,26 +98,33 @@ fn token<F: Format>(group: &super::super::super::activations::Group) -> Token {
 unsafe fn pack<F: Format>(rows: &[u8], row_bytes: usize, at: usize) -> Panel {
     let mut panel =
         Panel { codes: [[0; 64]; GROUP / 4], scales: [[0.0; ROWS]; SUBS], minima: [[0.0; ROWS]; SUBS] };
-    let mut groups = [None; ROWS];
+    let mut groups = [std::ptr::null(); ROWS];
     for (group, row) in groups.iter_mut().zip(rows.chunks_exact(row_bytes)) {
-        *group = Some(row[at..at + F::BYTES].as_ptr());
+        *group = row[at..at + F::BYTES].as_ptr();
     }
     // SAFETY: the slices above are groups; the panel's arrays are as long as what is stored.
     unsafe {
         for part in 0..4 {
-            let codes =
-                groups.map(|group| group.map_or(_mm512_setzero_si512(), |group| F::codes(group, part)));
+            let mut codes = [_mm512_setzero_si512(); ROWS];
+            for (codes, group) in codes.iter_mut().zip(groups) {
+                if !group.is_null() {
+                    *codes = F::codes(group, part);
+                }
+            }
             for (column, codes) in transposed(codes).into_iter().enumerate() {
                 _mm512_store_si512(panel.codes[16 * part + column].as_mut_ptr().cast(), codes);
             }
         }
-        let scales = groups.map(|group| group.map_or(_mm512_setzero_ps(), |group| F::scales(group)));
+        let (mut scales, mut minima) = ([_mm512_setzero_si512(); ROWS], [_mm512_setzero_si512(); ROWS]);
+        for ((scales, minima), group) in scales.iter_mut().zip(&mut minima).zip(groups) {
+            if !group.is_null() {
+                *scales = _mm512_castps_si512(F::scales(group));
+                *minima = if F::MINIMA { _mm512_castps_si512(F::minima(group)) } else { *minima };
+            }
+        }
         store(&mut panel.scales, scales);
         if F::MINIMA {
-            store(
-                &mut panel.minima,
-                groups.map(|group| group.map_or(_mm512_setzero_ps(), |group| F::minima(group))),
-            );
+            store(&mut panel.minima, minima);
         }
     }
     panel
@@ -126,8 +133,8 @@ unsafe fn pack<F: Format>(rows: &[u8], row_bytes: usize, at: usize) -> Panel {
 /// Stores one value per lane (a row's sub-blocks) as one value per row, in the order of the lanes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-fn store(out: &mut [[f32; ROWS]; SUBS], rows: [__m512; ROWS]) {
-    for (out, values) in out.iter_mut().zip(transposed(rows.map(|row| _mm512_castps_si512(row)))) {
+fn store(out: &mut [[f32; ROWS]; SUBS], rows: [__m512i; ROWS]) {
+    for (out, values) in out.iter_mut().zip(transposed(rows)) {
         // SAFETY: an array of sixteen.
         unsafe { _mm512_storeu_ps(out.as_mut_ptr(), _mm512_castsi512_ps(values)) };
     }
