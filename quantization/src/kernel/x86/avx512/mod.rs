@@ -18,7 +18,7 @@ pub(in super::super) use ternary::ternary;
 /// How one weight type is read, 256 weights (a group) at a time.
 ///
 /// # Safety
-/// Every function needs [`Self::BYTES`] readable bytes at `group` and the features of its `target_feature`.
+/// Every function needs the features of its `target_feature`; `group` must have [`Self::BYTES`] bytes.
 trait Format {
     /// Bytes of a group.
     const BYTES: usize;
@@ -30,13 +30,13 @@ trait Format {
     const MINIMA: bool = false;
 
     /// Codes of weights `64·part …`, in order.
-    unsafe fn codes(group: *const u8, part: usize) -> __m512i;
+    unsafe fn codes(group: &[u8], part: usize) -> __m512i;
 
     /// Scales per sub-block of 16, at [`lane`](super::super::activations::lane).
-    unsafe fn scales(group: *const u8) -> __m512;
+    unsafe fn scales(group: &[u8]) -> __m512;
 
     /// What to multiply the activations' offsets with, per sub-block of 16, at `lane`.
-    unsafe fn minima(group: *const u8) -> __m512 {
+    unsafe fn minima(group: &[u8]) -> __m512 {
         // SAFETY: the caller's. Types without minima never ask for this value.
         unsafe { Self::scales(group) }
     }

@@ -98,16 +98,16 @@ fn token<F: Format>(group: &super::super::super::activations::Group) -> Token {
 unsafe fn pack<F: Format>(rows: &[u8], row_bytes: usize, at: usize) -> Panel {
     let mut panel =
         Panel { codes: [[0; 64]; GROUP / 4], scales: [[0.0; ROWS]; SUBS], minima: [[0.0; ROWS]; SUBS] };
-    let mut groups = [std::ptr::null(); ROWS];
+    let mut groups: [&[u8]; ROWS] = [&[]; ROWS];
     for (group, row) in groups.iter_mut().zip(rows.chunks_exact(row_bytes)) {
-        *group = row[at..at + F::BYTES].as_ptr();
+        *group = &row[at..at + F::BYTES];
     }
     // SAFETY: the slices above are groups; the panel's arrays are as long as what is stored.
     unsafe {
         for part in 0..4 {
             let mut codes = [_mm512_setzero_si512(); ROWS];
             for (codes, group) in codes.iter_mut().zip(groups) {
-                if !group.is_null() {
+                if group.len() == F::BYTES {
                     *codes = F::codes(group, part);
                 }
             }
@@ -117,7 +117,7 @@ unsafe fn pack<F: Format>(rows: &[u8], row_bytes: usize, at: usize) -> Panel {
         }
         let (mut scales, mut minima) = ([_mm512_setzero_si512(); ROWS], [_mm512_setzero_si512(); ROWS]);
         for ((scales, minima), group) in scales.iter_mut().zip(&mut minima).zip(groups) {
-            if !group.is_null() {
+            if group.len() == F::BYTES {
                 *scales = _mm512_castps_si512(F::scales(group));
                 *minima = if F::MINIMA { _mm512_castps_si512(F::minima(group)) } else { *minima };
             }

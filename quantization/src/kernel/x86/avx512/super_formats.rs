@@ -1,13 +1,13 @@
 //! Types with integer scales inside a super-block of 256 weights.
-#![expect(unsafe_code, reason = "loads from pointers")]
+#![expect(unsafe_code, reason = "functions that need processor features")]
 
 use std::arch::x86_64::*;
 
 use super::super::super::layout::{NON_LINEAR, six_bit_pairs, six_bit_scales};
 use super::Format;
 use super::unpack::{
-    double_word, fields, half, halves, lane_bytes, load16, load32, load64, look_up, lowest_bytes, nibbles,
-    word, words,
+    array, double_word, fields, half, halves, lane_bytes, load16, load32, load64, look_up, lowest_bytes,
+    nibbles, word, words,
 };
 
 /// Q2_K.
@@ -27,42 +27,27 @@ pub(super) struct Tq1;
 /// TQ2_0.
 pub(super) struct Tq2;
 
-/// Integer `factors` times the half-precision value at `at`: 8 and 11 bits, an exact product.
-///
-/// # Safety
-/// Two readable bytes.
+/// Integer `factors` times the half-precision value at byte `at`: 8 and 11 bits, an exact product.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-unsafe fn scaled(factors: __m512i, at: *const u8) -> __m512 {
-    // SAFETY: the caller's.
-    let scale = unsafe { half(at) };
-    _mm512_mul_ps(_mm512_cvtepi32_ps(factors), _mm512_set1_ps(scale))
+fn scaled(factors: __m512i, group: &[u8], at: usize) -> __m512 {
+    _mm512_mul_ps(_mm512_cvtepi32_ps(factors), _mm512_set1_ps(half(group, at)))
 }
 
 /// Minus [`scaled`].
-///
-/// # Safety
-/// Two readable bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-unsafe fn minus_scaled(factors: __m512i, at: *const u8) -> __m512 {
-    // SAFETY: the caller's.
-    let scale = unsafe { half(at) };
-    _mm512_mul_ps(_mm512_cvtepi32_ps(factors), _mm512_set1_ps(-scale))
+fn minus_scaled(factors: __m512i, group: &[u8], at: usize) -> __m512 {
+    _mm512_mul_ps(_mm512_cvtepi32_ps(factors), _mm512_set1_ps(-half(group, at)))
 }
 
-/// Adds `value` where bit `2·part` (lower half) or `2·part + 1` (upper half) of the 32 bytes at `high` is set.
-///
-/// # Safety
-/// As many readable bytes.
+/// Adds `value` where bit `2·part` (lower half) or `2·part + 1` (upper half) of the 32 bytes from byte `at` on is set.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-unsafe fn add_high_bits(codes: __m512i, high: *const u8, part: usize, value: i8) -> __m512i {
-    // SAFETY: the caller's.
-    let high = _mm512_broadcast_i64x4(unsafe { load32(high) });
-    let both = |bit: usize| 0x0101 << bit;
-    let set =
-        _mm512_test_epi8_mask(high, halves(both(2 * part) as u16 as i16, both(2 * part + 1) as u16 as i16));
+fn add_high_bits(codes: __m512i, group: &[u8], at: usize, part: usize, value: i8) -> __m512i {
+    let high = _mm512_broadcast_i64x4(load32(group, at));
+    let both = |bit: usize| (0x0101u16 << bit) as i16;
+    let set = _mm512_test_epi8_mask(high, halves(both(2 * part), both(2 * part + 1)));
     _mm512_mask_add_epi8(codes, set, codes, _mm512_set1_epi8(value))
 }
 
@@ -73,17 +58,6 @@ fn eight_lanes(eight: u64) -> __m512i {
     lowest_bytes(_mm512_castsi128_si512(_mm_cvtsi64_si128(eight as i64)), const { &lane_bytes(2) })
 }
 
-/// The twelve scale bytes at `at`.
-///
-/// # Safety
-/// As many readable bytes.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
-#[inline]
-unsafe fn twelve(at: *const u8) -> [u8; 12] {
-    // SAFETY: the caller's.
-    unsafe { at.cast::<[u8; 12]>().read_unaligned() }
-}
-
 impl Format for Q2K {
     const BYTES: usize = 84;
     const SPAN: usize = 1;
@@ -91,29 +65,22 @@ impl Format for Q2K {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn codes(group: *const u8, part: usize) -> __m512i {
-        // SAFETY: the caller's.
-        unsafe { fields(group.add(16 + 32 * (part / 2)), 4 * (part % 2), 4 * (part % 2) + 2, 3) }
+    unsafe fn codes(group: &[u8], part: usize) -> __m512i {
+        fields(group, 16 + 32 * (part / 2), 4 * (part % 2), 4 * (part % 2) + 2, 3)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn scales(group: *const u8) -> __m512 {
-        // SAFETY: the caller's.
-        unsafe {
-            let both = lowest_bytes(_mm512_castsi128_si512(load16(group)), const { &lane_bytes(1) });
-            scaled(_mm512_and_si512(both, _mm512_set1_epi32(15)), group.add(80))
-        }
+    unsafe fn scales(group: &[u8]) -> __m512 {
+        let both = lowest_bytes(_mm512_castsi128_si512(load16(group, 0)), const { &lane_bytes(1) });
+        scaled(_mm512_and_si512(both, _mm512_set1_epi32(15)), group, 80)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn minima(group: *const u8) -> __m512 {
-        // SAFETY: the caller's.
-        unsafe {
-            let both = lowest_bytes(_mm512_castsi128_si512(load16(group)), const { &lane_bytes(1) });
-            minus_scaled(_mm512_srli_epi32::<4>(both), group.add(82))
-        }
+    unsafe fn minima(group: &[u8]) -> __m512 {
+        let both = lowest_bytes(_mm512_castsi128_si512(load16(group, 0)), const { &lane_bytes(1) });
+        minus_scaled(_mm512_srli_epi32::<4>(both), group, 82)
     }
 }
 
@@ -124,24 +91,18 @@ impl Format for Q3K {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn codes(group: *const u8, part: usize) -> __m512i {
-        // SAFETY: the caller's.
-        unsafe {
-            let low = fields(group.add(32 + 32 * (part / 2)), 4 * (part % 2), 4 * (part % 2) + 2, 3);
-            add_high_bits(low, group, part, 4)
-        }
+    unsafe fn codes(group: &[u8], part: usize) -> __m512i {
+        let low = fields(group, 32 + 32 * (part / 2), 4 * (part % 2), 4 * (part % 2) + 2, 3);
+        add_high_bits(low, group, 0, part, 4)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn scales(group: *const u8) -> __m512 {
-        // SAFETY: the caller's.
-        unsafe {
-            let [a, b, c, d] = six_bit_scales(&twelve(group.add(96))).map(|word| word as i32);
-            let sixteen = _mm512_castsi128_si512(_mm_setr_epi32(a, b, c, d));
-            let lanes = lowest_bytes(sixteen, const { &lane_bytes(1) });
-            scaled(_mm512_sub_epi32(lanes, _mm512_set1_epi32(32)), group.add(108))
-        }
+    unsafe fn scales(group: &[u8]) -> __m512 {
+        let [a, b, c, d] = six_bit_scales(array(group, 96)).map(|word| word as i32);
+        let sixteen = _mm512_castsi128_si512(_mm_setr_epi32(a, b, c, d));
+        let lanes = lowest_bytes(sixteen, const { &lane_bytes(1) });
+        scaled(_mm512_sub_epi32(lanes, _mm512_set1_epi32(32)), group, 108)
     }
 }
 
@@ -152,23 +113,20 @@ impl Format for Q4K {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn codes(group: *const u8, part: usize) -> __m512i {
-        // SAFETY: the caller's.
-        unsafe { fields(group.add(16 + 32 * part), 0, 4, 15) }
+    unsafe fn codes(group: &[u8], part: usize) -> __m512i {
+        fields(group, 16 + 32 * part, 0, 4, 15)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn scales(group: *const u8) -> __m512 {
-        // SAFETY: the caller's.
-        unsafe { scaled(eight_lanes(six_bit_pairs(&twelve(group.add(4))).0), group) }
+    unsafe fn scales(group: &[u8]) -> __m512 {
+        scaled(eight_lanes(six_bit_pairs(array(group, 4)).0), group, 0)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn minima(group: *const u8) -> __m512 {
-        // SAFETY: the caller's.
-        unsafe { minus_scaled(eight_lanes(six_bit_pairs(&twelve(group.add(4))).1), group.add(2)) }
+    unsafe fn minima(group: &[u8]) -> __m512 {
+        minus_scaled(eight_lanes(six_bit_pairs(array(group, 4)).1), group, 2)
     }
 }
 
@@ -179,21 +137,20 @@ impl Format for Q5K {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn codes(group: *const u8, part: usize) -> __m512i {
-        // SAFETY: the caller's.
-        unsafe { add_high_bits(fields(group.add(48 + 32 * part), 0, 4, 15), group.add(16), part, 16) }
+    unsafe fn codes(group: &[u8], part: usize) -> __m512i {
+        add_high_bits(fields(group, 48 + 32 * part, 0, 4, 15), group, 16, part, 16)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn scales(group: *const u8) -> __m512 {
+    unsafe fn scales(group: &[u8]) -> __m512 {
         // SAFETY: the caller's.
         unsafe { Q4K::scales(group) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn minima(group: *const u8) -> __m512 {
+    unsafe fn minima(group: &[u8]) -> __m512 {
         // SAFETY: the caller's.
         unsafe { Q4K::minima(group) }
     }
@@ -206,25 +163,19 @@ impl Format for Q6K {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn codes(group: *const u8, part: usize) -> __m512i {
+    unsafe fn codes(group: &[u8], part: usize) -> __m512i {
         let (run, upper) = (part / 2, part % 2);
-        // SAFETY: the caller's.
-        let (low, high) = unsafe {
-            (load64(group.add(64 * run)), fields(group.add(128 + 32 * run), 4 * upper, 4 * upper + 2, 3))
-        };
+        let (low, high) =
+            { (load64(group, 64 * run), fields(group, 128 + 32 * run, 4 * upper, 4 * upper + 2, 3)) };
         let low = if upper == 0 { low } else { _mm512_srli_epi16::<4>(low) };
         _mm512_or_si512(_mm512_and_si512(low, _mm512_set1_epi8(15)), _mm512_slli_epi16::<4>(high))
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn scales(group: *const u8) -> __m512 {
-        // SAFETY: the caller's.
-        unsafe {
-            let lanes =
-                lowest_bytes(_mm512_castsi128_si512(load16(group.add(192))), const { &lane_bytes(1) });
-            scaled(_mm512_srai_epi32::<24>(_mm512_slli_epi32::<24>(lanes)), group.add(208))
-        }
+    unsafe fn scales(group: &[u8]) -> __m512 {
+        let lanes = lowest_bytes(_mm512_castsi128_si512(load16(group, 192)), const { &lane_bytes(1) });
+        scaled(_mm512_srai_epi32::<24>(_mm512_slli_epi32::<24>(lanes)), group, 208)
     }
 }
 
@@ -235,24 +186,21 @@ impl Format for Iq4Xs {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn codes(group: *const u8, part: usize) -> __m512i {
-        // SAFETY: the caller's.
-        look_up(&NON_LINEAR, unsafe { nibbles(group.add(8 + 32 * part), group.add(24 + 32 * part)) })
+    unsafe fn codes(group: &[u8], part: usize) -> __m512i {
+        look_up(&NON_LINEAR, nibbles(group, 8 + 32 * part, 24 + 32 * part))
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn scales(group: *const u8) -> __m512 {
-        // SAFETY: the caller's.
-        let (high, low) = unsafe { (word(group.add(2)), double_word(group.add(4))) };
+    unsafe fn scales(group: &[u8]) -> __m512 {
+        let (high, low) = (word(group, 2), double_word(group, 4));
         // Sub-block of 32 of each lane.
         let subs = _mm512_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6, 1, 3, 5, 7, 1, 3, 5, 7);
         let low = _mm512_srlv_epi32(_mm512_set1_epi32(low as i32), _mm512_slli_epi32::<2>(subs));
         let high = _mm512_srlv_epi32(_mm512_set1_epi32(i32::from(high)), _mm512_slli_epi32::<1>(subs));
         let low = _mm512_and_si512(low, _mm512_set1_epi32(15));
         let high = _mm512_slli_epi32::<4>(_mm512_and_si512(high, _mm512_set1_epi32(3)));
-        // SAFETY: the caller's.
-        unsafe { scaled(_mm512_sub_epi32(_mm512_or_si512(low, high), _mm512_set1_epi32(32)), group) }
+        scaled(_mm512_sub_epi32(_mm512_or_si512(low, high), _mm512_set1_epi32(32)), group, 0)
     }
 }
 
@@ -280,10 +228,8 @@ impl Format for Tq1 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn codes(group: *const u8, part: usize) -> __m512i {
-        // SAFETY: the caller's.
-        let (first, second, last) =
-            unsafe { (load32(group), load16(group.add(32)), double_word(group.add(48))) };
+    unsafe fn codes(group: &[u8], part: usize) -> __m512i {
+        let (first, second, last) = (load32(group, 0), load16(group, 32), double_word(group, 48));
         let seconds = _mm256_broadcastsi128_si256(second);
         let end = _mm256_inserti128_si256::<1>(seconds, _mm_set1_epi32(last as i32));
         let (low, high) = match part {
@@ -310,9 +256,8 @@ impl Format for Tq1 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn scales(group: *const u8) -> __m512 {
-        // SAFETY: the caller's.
-        _mm512_set1_ps(unsafe { half(group.add(52)) })
+    unsafe fn scales(group: &[u8]) -> __m512 {
+        _mm512_set1_ps(half(group, 52))
     }
 }
 
@@ -323,15 +268,13 @@ impl Format for Tq2 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn codes(group: *const u8, part: usize) -> __m512i {
-        // SAFETY: the caller's.
-        unsafe { fields(group.add(32 * (part / 2)), 4 * (part % 2), 4 * (part % 2) + 2, 3) }
+    unsafe fn codes(group: &[u8], part: usize) -> __m512i {
+        fields(group, 32 * (part / 2), 4 * (part % 2), 4 * (part % 2) + 2, 3)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
-    unsafe fn scales(group: *const u8) -> __m512 {
-        // SAFETY: the caller's.
-        _mm512_set1_ps(unsafe { half(group.add(64)) })
+    unsafe fn scales(group: &[u8]) -> __m512 {
+        _mm512_set1_ps(half(group, 64))
     }
 }

@@ -8,79 +8,62 @@ const fn block_of_lane(lane: usize) -> usize {
     2 * (lane % 4) + lane / 8
 }
 
-/// The 16-bit word at `at`.
-///
-/// # Safety
-/// Two readable bytes there.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
-#[inline]
-pub(super) unsafe fn word(at: *const u8) -> u16 {
-    // SAFETY: the caller's.
-    unsafe { at.cast::<u16>().read_unaligned() }
+/// `N` bytes from byte `at` on. Groups have a length known to the compiler, which removes the check.
+#[inline(always)]
+pub(super) fn array<const N: usize>(group: &[u8], at: usize) -> &[u8; N] {
+    group[at..].first_chunk().expect("a group has all its fields")
 }
 
-/// The 32-bit word at `at`.
-///
-/// # Safety
-/// Four readable bytes there.
+/// The 16-bit word at byte `at`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-pub(super) unsafe fn double_word(at: *const u8) -> u32 {
-    // SAFETY: the caller's.
-    unsafe { at.cast::<u32>().read_unaligned() }
+pub(super) fn word(group: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(*array(group, at))
 }
 
-/// The half-precision value at `at`.
-///
-/// # Safety
-/// Two readable bytes there.
+/// The 32-bit word at byte `at`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-pub(super) unsafe fn half(at: *const u8) -> f32 {
-    // SAFETY: the caller's.
-    let bits = unsafe { word(at) };
-    _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(bits))))
+pub(super) fn double_word(group: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(*array(group, at))
+}
+
+/// The half-precision value at byte `at`.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
+#[inline]
+pub(super) fn half(group: &[u8], at: usize) -> f32 {
+    _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(word(group, at)))))
 }
 
 /// 16 bytes.
-///
-/// # Safety
-/// As many readable bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-pub(super) unsafe fn load16(at: *const u8) -> __m128i {
-    // SAFETY: the caller's.
-    unsafe { _mm_loadu_si128(at.cast()) }
+pub(super) fn load16(group: &[u8], at: usize) -> __m128i {
+    // SAFETY: both are 16 bytes without invalid values. (The intrinsic checks its pointer in builds with assertions.)
+    unsafe { std::mem::transmute::<[u8; 16], __m128i>(*array(group, at)) }
 }
 
 /// 32 bytes.
-///
-/// # Safety
-/// As many readable bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-pub(super) unsafe fn load32(at: *const u8) -> __m256i {
-    // SAFETY: the caller's.
-    unsafe { _mm256_loadu_si256(at.cast()) }
+pub(super) fn load32(group: &[u8], at: usize) -> __m256i {
+    // SAFETY: both are 32 bytes without invalid values.
+    unsafe { std::mem::transmute::<[u8; 32], __m256i>(*array(group, at)) }
 }
 
 /// 64 bytes.
-///
-/// # Safety
-/// As many readable bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-pub(super) unsafe fn load64(at: *const u8) -> __m512i {
-    // SAFETY: the caller's.
-    unsafe { _mm512_loadu_si512(at.cast()) }
+pub(super) fn load64(group: &[u8], at: usize) -> __m512i {
+    // SAFETY: both are 64 bytes without invalid values.
+    unsafe { std::mem::transmute::<[u8; 64], __m512i>(*array(group, at)) }
 }
 
 /// A register with the bytes of an array.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
 pub(super) fn bytes(table: &[u8; 64]) -> __m512i {
-    // SAFETY: the array has 64 bytes.
-    unsafe { _mm512_loadu_si512(table.as_ptr().cast()) }
+    load64(table, 0)
 }
 
 /// A register with the words of an array.
@@ -98,31 +81,22 @@ pub(super) fn halves(low: i16, high: i16) -> __m512i {
     _mm512_inserti64x4::<1>(_mm512_set1_epi16(low), _mm256_set1_epi16(high))
 }
 
-/// Fields of `mask` of the 32 bytes at `at`: from bit `low` in the lower half, from bit `high` in the upper.
-///
-/// # Safety
-/// As many readable bytes.
+/// Fields of `mask` of the 32 bytes from byte `at` on: from bit `low` in the lower half, from bit `high` in the upper.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-pub(super) unsafe fn fields(at: *const u8, low: usize, high: usize, mask: i8) -> __m512i {
-    // SAFETY: the caller's.
-    let twice = _mm512_broadcast_i64x4(unsafe { load32(at) });
+pub(super) fn fields(group: &[u8], at: usize, low: usize, high: usize, mask: i8) -> __m512i {
+    let twice = _mm512_broadcast_i64x4(load32(group, at));
     let shifted = _mm512_srlv_epi16(twice, halves(low as i16, high as i16));
     _mm512_and_si512(shifted, _mm512_set1_epi8(mask))
 }
 
 /// Nibbles of two runs of 16 bytes: low ones of the first, high ones of the first, low of the second, high of the second.
-///
-/// # Safety
-/// As many readable bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-pub(super) unsafe fn nibbles(first: *const u8, second: *const u8) -> __m512i {
-    // SAFETY: the caller's.
-    let (first, second) = unsafe { (load16(first), load16(second)) };
-    let each_twice = _mm512_mask_broadcast_i32x4(_mm512_broadcast_i32x4(first), 0xff00, second);
-    let shifts = _mm512_broadcast_i32x4(_mm_set1_epi16(4));
-    let shifts = _mm512_maskz_mov_epi32(0xf0f0, shifts);
+pub(super) fn nibbles(group: &[u8], first: usize, second: usize) -> __m512i {
+    let first = _mm512_broadcast_i32x4(load16(group, first));
+    let each_twice = _mm512_mask_broadcast_i32x4(first, 0xff00, load16(group, second));
+    let shifts = _mm512_maskz_set1_epi32(0xf0f0, 0x0004_0004);
     _mm512_and_si512(_mm512_srlv_epi16(each_twice, shifts), _mm512_set1_epi8(15))
 }
 
@@ -130,47 +104,34 @@ pub(super) unsafe fn nibbles(first: *const u8, second: *const u8) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
 pub(super) fn look_up(table: &[u8; 16], codes: __m512i) -> __m512i {
-    // SAFETY: the array has 16 bytes.
-    let table = unsafe { _mm_loadu_si128(table.as_ptr().cast()) };
-    _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes)
+    _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load16(table, 0)), codes)
 }
 
 /// Half-precision values at byte `AT` of eight blocks of `STRIDE` bytes, each at the lanes of its two sub-blocks.
-///
-/// # Safety
-/// Eight readable blocks.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-pub(super) unsafe fn block_halves<const STRIDE: usize, const AT: usize>(group: *const u8) -> __m512 {
+pub(super) fn block_halves<const STRIDE: usize, const AT: usize>(group: &[u8]) -> __m512 {
     let reach = |blocks: usize| (blocks - 1) * STRIDE + AT + 2 <= 64;
-    // SAFETY: the loads end at `6·STRIDE + 64 < 8·STRIDE` for a stride of 34, sooner for shorter ones.
-    let gathered = unsafe {
-        if reach(4) {
-            pick(group, group.add(4 * STRIDE), const { &word_indices(STRIDE, AT, 4) })
-        } else if reach(3) {
-            let six = pick(group, group.add(3 * STRIDE), const { &word_indices(STRIDE, AT, 3) });
-            let indices = words(const { &word_indices(STRIDE, AT, 3) });
-            let last = load32(group.add(6 * STRIDE));
-            _mm256_mask_permutexvar_epi16(six, 0x8888, _mm512_castsi512_si256(indices), last)
-        } else {
-            let indices = const { &word_indices(STRIDE, AT, 2) };
-            let four = pick(group, group.add(2 * STRIDE), indices);
-            let last = pick(group.add(4 * STRIDE), group.add(6 * STRIDE), indices);
-            _mm256_mask_mov_epi16(four, 0xcccc, last)
-        }
+    let gathered = if reach(4) {
+        pick(group, 0, 4 * STRIDE, const { &word_indices(STRIDE, AT, 4) })
+    } else if reach(3) {
+        let indices = const { &word_indices(STRIDE, AT, 3) };
+        let six = pick(group, 0, 3 * STRIDE, indices);
+        let indices = _mm512_castsi512_si256(words(indices));
+        _mm256_mask_permutexvar_epi16(six, 0x8888, indices, load32(group, 6 * STRIDE))
+    } else {
+        let indices = const { &word_indices(STRIDE, AT, 2) };
+        let four = pick(group, 0, 2 * STRIDE, indices);
+        _mm256_mask_mov_epi16(four, 0xcccc, pick(group, 4 * STRIDE, 6 * STRIDE, indices))
     };
     _mm512_cvtph_ps(gathered)
 }
 
 /// Sixteen of the words in two times 64 bytes.
-///
-/// # Safety
-/// As many readable bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-unsafe fn pick(first: *const u8, second: *const u8, indices: &[u16; 32]) -> __m256i {
-    // SAFETY: the caller's.
-    let (first, second) = unsafe { (load64(first), load64(second)) };
+fn pick(group: &[u8], first: usize, second: usize, indices: &[u16; 32]) -> __m256i {
+    let (first, second) = (load64(group, first), load64(group, second));
     _mm512_castsi512_si256(_mm512_permutex2var_epi16(first, words(indices), second))
 }
 

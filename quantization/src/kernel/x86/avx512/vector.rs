@@ -23,7 +23,7 @@ pub(super) unsafe fn rows<F: Format>(
         let mut sum = _mm512_setzero_ps();
         for (bytes, group) in row.chunks_exact(F::BYTES).zip(groups) {
             // SAFETY: a chunk is a group.
-            sum = unsafe { add::<F>(sum, bytes.as_ptr(), group) };
+            sum = unsafe { add::<F>(sum, bytes, group) };
         }
         *y = _mm512_reduce_add_ps(sum);
     }
@@ -35,7 +35,7 @@ pub(super) unsafe fn rows<F: Format>(
 /// A readable group.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-unsafe fn add<F: Format>(sum: __m512, weights: *const u8, group: &Group) -> __m512 {
+unsafe fn add<F: Format>(sum: __m512, weights: &[u8], group: &Group) -> __m512 {
     let part = |part: usize| {
         // SAFETY: a quarter of the activations; the caller's group.
         unsafe {
