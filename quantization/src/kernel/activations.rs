@@ -46,7 +46,7 @@ pub(super) struct Group {
     pub(super) scales: [f32; SUBS],
     /// Sum of the codes.
     pub(super) sums: [i32; SUBS],
-    /// Half of Q8_1's `s` of the block of 32: the two halves of a block count it once.
+    /// What minima multiply: scale times sum for Q8_K, half of the block's `s` for Q8_1 (a block's two halves count it once).
     pub(super) offsets: [f32; SUBS],
 }
 
@@ -140,7 +140,11 @@ impl Group {
         let mut group = Self::ZERO;
         group.codes_and_scales(form, values);
         for (sub, codes) in group.codes.as_chunks::<16>().0.iter().enumerate() {
-            group.sums[lane(sub)] = codes.iter().map(|&code| i32::from(code)).sum();
+            let sum = codes.iter().map(|&code| i32::from(code)).sum();
+            group.sums[lane(sub)] = sum;
+            if form == Form::Q8_K {
+                group.offsets[lane(sub)] = group.scales[lane(sub)] * sum as f32;
+            }
         }
         group
     }

@@ -2,6 +2,8 @@
 
 use super::activations::Form;
 use super::layout::group_bytes;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
 use super::{Activations, Capability, GROUP, KernelError, capability, plain, portable};
 use crate::ggml::GgmlType;
 
@@ -167,9 +169,9 @@ impl Kernel {
     ) {
         match self.capability {
             #[cfg(target_arch = "x86_64")]
-            Capability::Avx512Vnni => portable::rows(kind, weights, row_bytes, activations, y),
+            Capability::Avx512Vnni => x86::avx512(kind, weights, row_bytes, activations, y),
             #[cfg(target_arch = "x86_64")]
-            Capability::Avx2 => portable::rows(kind, weights, row_bytes, activations, y),
+            Capability::Avx2 => x86::avx2(kind, weights, row_bytes, activations, y),
             _ => portable::rows(kind, weights, row_bytes, activations, y),
         }
     }

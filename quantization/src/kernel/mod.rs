@@ -17,6 +17,8 @@ mod matrix;
 mod plain;
 mod portable;
 mod ternary;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use activations::{Activations, Form};
 pub use bandwidth::{Bandwidth, bandwidth};

@@ -123,9 +123,9 @@ pub fn ternary(
 fn one_token(tier: Capability, codes: &[u8], x: &[i8], sums: &mut [i32]) {
     match tier {
         #[cfg(target_arch = "x86_64")]
-        Capability::Avx512Vnni => portable(codes, x, sums),
+        Capability::Avx512Vnni => super::x86::ternary_avx512(codes, x, sums),
         #[cfg(target_arch = "x86_64")]
-        Capability::Avx2 => portable(codes, x, sums),
+        Capability::Avx2 => super::x86::ternary_avx2(codes, x, sums),
         _ => portable(codes, x, sums),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::half::{e8m0_half, f16, ue4m3_half};
 use super::super::layout::{FP4, NON_LINEAR};
-use super::{GROUP, SUBS, Scaling, Weights};
+use super::{GROUP, SUBS, Weights, lane};
 
 /// Half-precision value at byte `at`.
 fn half(block: &[u8], at: usize) -> f32 {
@@ -21,10 +21,11 @@ fn blocks<const LEN: usize>(
     let per_block = LEN / 16;
     for (at, block) in bytes.chunks_exact(block_bytes).enumerate() {
         let (scale, minimum) = read(block, &mut codes.as_chunks_mut::<LEN>().0[at]);
-        scales[at * per_block..][..per_block].fill(scale);
-        minima[at * per_block..][..per_block].fill(minimum);
+        for sub in at * per_block..(at + 1) * per_block {
+            (scales[lane(sub)], minima[lane(sub)]) = (scale, minimum);
+        }
     }
-    Weights { codes, scaling: Scaling::Float { scales, minima } }
+    Weights { codes, scales, minima }
 }
 
 /// Low nibbles, then high ones, each through `map`.
@@ -112,10 +113,10 @@ pub(super) fn nvfp4(bytes: &[u8]) -> Weights {
         for run in 0..4 {
             let sub = 4 * at + run;
             nibbles(&block[4 + 8 * run..][..8], &mut codes[16 * sub..][..16], |code| FP4[usize::from(code)]);
-            scales[sub] = ue4m3_half(block[run]);
+            scales[lane(sub)] = ue4m3_half(block[run]);
         }
     }
-    Weights { codes, scaling: Scaling::Float { scales, minima: [0.0; SUBS] } }
+    Weights { codes, scales, minima: [0.0; SUBS] }
 }
 
 #[inline(always)]

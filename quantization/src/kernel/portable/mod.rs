@@ -10,18 +10,39 @@ use crate::ggml::GgmlType;
 
 /// 256 weights as unsigned codes and what scales them.
 ///
-/// Value of weight i in sub-block j = i / 16: `(scale·factors[j] or scales[j])·(codes[i] − 2^shift) − minimum`.
+/// Value of weight i in sub-block j = i / 16, whose numbers stand at l = [`lane`]`(j)`: `scales[l]·(codes[i] − 2^shift)` plus
+/// what `minima[l]` says: it multiplies the activations' offsets.
 pub(super) struct Weights {
     pub(super) codes: [u8; GROUP],
-    pub(super) scaling: Scaling,
+    pub(super) scales: [f32; SUBS],
+    pub(super) minima: [f32; SUBS],
 }
 
-/// How a group's codes are scaled, per sub-block of 16.
-pub(super) enum Scaling {
-    /// Types with a float scale per block: value = `scales·code + minima`.
-    Float { scales: [f32; SUBS], minima: [f32; SUBS] },
-    /// Super-blocks: value = `scale·factors·code − minimum_scale·minima`.
-    Integer { scale: f32, factors: [i8; SUBS], minimum_scale: f32, minima: [u8; SUBS] },
+/// Sums of code times activation per sub-block, at their lanes.
+pub(super) trait Sums {
+    /// The sums; the shift is not taken off.
+    fn sums(codes: &[u8; GROUP], activations: &[i8; GROUP]) -> [i32; SUBS];
+}
+
+/// The sums in plain Rust.
+struct Plain;
+
+impl Sums for Plain {
+    #[inline(always)]
+    fn sums(codes: &[u8; GROUP], activations: &[i8; GROUP]) -> [i32; SUBS] {
+        let (codes, activations) = (codes.as_chunks::<16>().0, activations.as_chunks::<16>().0);
+        let mut sums = [0; SUBS];
+        for sub in 0..SUBS {
+            let mut sum = 0i32;
+            for i in 0..16 {
+                // 255·127 fits 16 bits, so that compilers may multiply in them.
+                let product = i16::from(codes[sub][i]).wrapping_mul(i16::from(activations[sub][i]));
+                sum = sum.wrapping_add(i32::from(product));
+            }
+            sums[lane(sub)] = sum;
+        }
+        sums
+    }
 }
 
 /// The 256 weights in `bytes` (one group of `kind`).
@@ -51,39 +72,7 @@ pub(super) fn unpack(kind: GgmlType, bytes: &[u8]) -> Weights {
     }
 }
 
-/// Sums of code times activation over the sixteen sub-blocks, the shift taken off.
-#[inline(always)]
-pub(super) fn sums(codes: &[u8; GROUP], shift: Option<u32>, group: &Group) -> [i32; SUBS] {
-    let (codes, activations) = (codes.as_chunks::<16>().0, group.codes.as_chunks::<16>().0);
-    std::array::from_fn(|sub| {
-        let products =
-            codes[sub].iter().zip(&activations[sub]).map(|(&code, &x)| i32::from(code) * i32::from(x));
-        products.sum::<i32>() - shift.map_or(0, |shift| group.sums[lane(sub)] << shift)
-    })
-}
-
-/// What one group adds to an output.
-#[inline(always)]
-pub(super) fn scaled(scaling: &Scaling, sums: &[i32; SUBS], group: &Group) -> f32 {
-    match scaling {
-        Scaling::Float { scales, minima } => {
-            let terms = (0..SUBS).map(|sub| {
-                let (scale, offset) = (group.scales[lane(sub)], group.offsets[lane(sub)]);
-                scales[sub] * scale * sums[sub] as f32 + minima[sub] * offset
-            });
-            terms.sum()
-        }
-        Scaling::Integer { scale, factors, minimum_scale, minima } => {
-            let sum: i32 = factors.iter().zip(sums).map(|(&factor, sum)| i32::from(factor) * sum).sum();
-            let minimum: i32 = (0..SUBS).map(|sub| i32::from(minima[sub]) * group.sums[lane(sub)]).sum();
-            group.scales[0] * (scale * sum as f32 - minimum_scale * minimum as f32)
-        }
-    }
-}
-
-/// Products of whole `rows` with every row of `activations`; `y` is `[activation rows, rows]`.
-///
-/// The rows' bytes must be whole groups each.
+/// Products of every row of `weights` with every row of `activations`; `y` is `[tokens, rows]`. Rows must be whole groups.
 pub(super) fn rows(
     kind: GgmlType,
     weights: &[u8],
@@ -91,16 +80,41 @@ pub(super) fn rows(
     activations: &Activations,
     y: &mut [f32],
 ) {
-    let n_rows = weights.len() / row_bytes;
-    y.fill(0.0);
+    rows_by::<Plain>(kind, weights, row_bytes, activations, y);
+}
+
+/// [`rows`] with the sums of `S`.
+#[inline(always)]
+pub(super) fn rows_by<S: Sums>(
+    kind: GgmlType,
+    weights: &[u8],
+    row_bytes: usize,
+    activations: &Activations,
+    y: &mut [f32],
+) {
+    let (n_rows, shift) = (weights.len() / row_bytes, shift(kind));
+    let tokens: Vec<&[Group]> = (0..activations.rows()).map(|token| activations.row(token)).collect();
+    let mut totals = vec![[0f32; SUBS]; tokens.len()];
     for (row, bytes) in weights.chunks_exact(row_bytes).enumerate() {
+        totals.fill([0.0; SUBS]);
         for (at, bytes) in bytes.chunks_exact(group_bytes(kind)).enumerate() {
             let weights = unpack(kind, bytes);
-            for token in 0..activations.rows() {
-                let group = &activations.row(token)[at];
-                let sums = sums(&weights.codes, shift(kind), group);
-                y[token * n_rows + row] += scaled(&weights.scaling, &sums, group);
+            for (total, groups) in totals.iter_mut().zip(&tokens) {
+                add(total, &weights, S::sums(&weights.codes, &groups[at].codes), shift, &groups[at]);
             }
         }
+        for (token, total) in totals.iter().enumerate() {
+            y[token * n_rows + row] = total.iter().sum();
+        }
+    }
+}
+
+/// Adds one group's products to the lanes of `total`.
+#[inline(always)]
+fn add(total: &mut [f32; SUBS], weights: &Weights, sums: [i32; SUBS], shift: Option<u32>, group: &Group) {
+    let (factor, keep) = shift.map_or((0, 0), |shift| (shift, -1));
+    for l in 0..SUBS {
+        let sum = sums[l].wrapping_sub((group.sums[l] & keep) << factor);
+        total[l] += sum as f32 * (weights.scales[l] * group.scales[l]) + weights.minima[l] * group.offsets[l];
     }
 }

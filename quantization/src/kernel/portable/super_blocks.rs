@@ -2,7 +2,7 @@
 
 use super::super::half::f16;
 use super::super::layout::{NON_LINEAR, iq4_xs_scales, six_bit_pairs, six_bit_scales};
-use super::{GROUP, SUBS, Scaling, Weights};
+use super::{GROUP, SUBS, Weights, lane};
 
 /// Half-precision value at byte `at`.
 fn half(block: &[u8], at: usize) -> f32 {
@@ -31,7 +31,7 @@ fn fields<const BITS: usize>(bytes: &[u8], codes: &mut [u8; GROUP]) {
 fn add_high_bits(high: &[u8], value: u8, codes: &mut [u8; GROUP]) {
     for (bit, codes) in codes.as_chunks_mut::<32>().0.iter_mut().enumerate() {
         for (code, byte) in codes.iter_mut().zip(high) {
-            *code += (byte >> bit & 1) * value;
+            *code |= (byte >> bit & 1) * value;
         }
     }
 }
@@ -40,18 +40,23 @@ fn add_high_bits(high: &[u8], value: u8, codes: &mut [u8; GROUP]) {
 pub(super) fn q2_k(block: &[u8]) -> Weights {
     let mut codes = [0; GROUP];
     fields::<2>(&block[16..80], &mut codes);
-    let scaling = Scaling::Integer {
-        scale: half(block, 80),
-        factors: std::array::from_fn(|sub| (block[sub] & 15) as i8),
-        minimum_scale: half(block, 82),
-        minima: std::array::from_fn(|sub| block[sub] >> 4),
-    };
-    Weights { codes, scaling }
+    let (scale, minimum_scale) = (half(block, 80), -half(block, 82));
+    Weights {
+        codes,
+        scales: std::array::from_fn(|l| f32::from(block[lane(l)] & 15) * scale),
+        minima: std::array::from_fn(|l| f32::from(block[lane(l)] >> 4) * minimum_scale),
+    }
 }
 
 /// A group without minima.
+#[inline(always)]
 fn signed(codes: [u8; GROUP], scale: f32, factors: [i8; SUBS]) -> Weights {
-    Weights { codes, scaling: Scaling::Integer { scale, factors, minimum_scale: 0.0, minima: [0; SUBS] } }
+    // `lane` is its own inverse, and the products are exact: 8 by 11 bits.
+    Weights {
+        codes,
+        scales: std::array::from_fn(|l| f32::from(factors[lane(l)]) * scale),
+        minima: [0.0; SUBS],
+    }
 }
 
 #[inline(always)]
@@ -67,15 +72,16 @@ pub(super) fn q3_k(block: &[u8]) -> Weights {
     )
 }
 
-/// Scales and minima of Q4_K and Q5_K.
-fn pairs(block: &[u8]) -> Scaling {
+/// A group of Q4_K or Q5_K.
+#[inline(always)]
+fn paired(codes: [u8; GROUP], block: &[u8]) -> Weights {
     let (scales, minima) = six_bit_pairs(twelve(block, 4));
     let (scales, minima) = (scales.to_le_bytes(), minima.to_le_bytes());
-    Scaling::Integer {
-        scale: half(block, 0),
-        factors: std::array::from_fn(|sub| scales[sub / 2] as i8),
-        minimum_scale: half(block, 2),
-        minima: std::array::from_fn(|sub| minima[sub / 2]),
+    let (scale, minimum_scale) = (half(block, 0), -half(block, 2));
+    Weights {
+        codes,
+        scales: std::array::from_fn(|l| f32::from(scales[lane(l) / 2]) * scale),
+        minima: std::array::from_fn(|l| f32::from(minima[lane(l) / 2]) * minimum_scale),
     }
 }
 
@@ -83,7 +89,7 @@ fn pairs(block: &[u8]) -> Scaling {
 pub(super) fn q4_k(block: &[u8]) -> Weights {
     let mut codes = [0; GROUP];
     fields::<4>(&block[16..144], &mut codes);
-    Weights { codes, scaling: pairs(block) }
+    paired(codes, block)
 }
 
 #[inline(always)]
@@ -91,7 +97,7 @@ pub(super) fn q5_k(block: &[u8]) -> Weights {
     let mut codes = [0; GROUP];
     fields::<4>(&block[48..176], &mut codes);
     add_high_bits(&block[16..48], 16, &mut codes);
-    Weights { codes, scaling: pairs(block) }
+    paired(codes, block)
 }
 
 #[inline(always)]
