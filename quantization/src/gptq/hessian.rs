@@ -17,7 +17,7 @@ const LANES: usize = 32;
 /// `H = (2/n) Σ x xᵀ` over `n` calibration inputs `x`, one per token.
 ///
 /// Products are summed in 32 bits over 256 inputs and in 64 bits beyond; the result does not depend on the number of
-/// threads, and on the cut into batches only in the last bits.
+/// threads, and on the cut into batches only in the last bits. Inputs below 10⁻²² have products that 32 bits hold as 0.
 ///
 /// ```
 /// use quantization::gptq::Hessian;
