@@ -9,7 +9,8 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
     _mm256_add_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
-    _mm512_add_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+    _mm256_sub_ps, _mm512_add_ps, _mm512_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_storeu_ps, _mm512_sub_ps,
 };
 
 /// Lanes of the register block.
@@ -110,6 +111,57 @@ unsafe fn outer_avx2(factors: &[f32], stride: usize, lanes: &[[f32; LANES]]) -> 
         }
     }
     out
+}
+
+/// `columns[c] −= factors[c] · lanes`.
+#[inline]
+pub(super) fn rank_one(columns: &mut [[f32; LANES]], lanes: &[f32; LANES], factors: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the feature was detected.
+            return unsafe { rank_one_avx512(columns, lanes, factors) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the feature was detected.
+            return unsafe { rank_one_avx2(columns, lanes, factors) };
+        }
+    }
+    for (column, factor) in columns.iter_mut().zip(factors) {
+        column.iter_mut().zip(lanes).for_each(|(out, x)| *out -= factor * x);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn rank_one_avx512(columns: &mut [[f32; LANES]], lanes: &[f32; LANES], factors: &[f32]) {
+    // SAFETY: a column has 32 lanes.
+    unsafe {
+        let x = [_mm512_loadu_ps(lanes.as_ptr()), _mm512_loadu_ps(lanes.as_ptr().add(16))];
+        for (column, factor) in columns.iter_mut().zip(factors) {
+            let factor = _mm512_set1_ps(*factor);
+            for (half, x) in x.iter().enumerate() {
+                let place = column.as_mut_ptr().add(16 * half);
+                _mm512_storeu_ps(place, _mm512_sub_ps(_mm512_loadu_ps(place), _mm512_mul_ps(factor, *x)));
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn rank_one_avx2(columns: &mut [[f32; LANES]], lanes: &[f32; LANES], factors: &[f32]) {
+    // SAFETY: a column has 32 lanes.
+    unsafe {
+        let x: [_; 4] = std::array::from_fn(|quarter| _mm256_loadu_ps(lanes.as_ptr().add(8 * quarter)));
+        for (column, factor) in columns.iter_mut().zip(factors) {
+            let factor = _mm256_set1_ps(*factor);
+            for (quarter, x) in x.iter().enumerate() {
+                let place = column.as_mut_ptr().add(8 * quarter);
+                _mm256_storeu_ps(place, _mm256_sub_ps(_mm256_loadu_ps(place), _mm256_mul_ps(factor, *x)));
+            }
+        }
+    }
 }
 
 #[cfg(test)]

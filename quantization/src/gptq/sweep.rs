@@ -2,8 +2,8 @@
 //!
 //! Rows are independent, so a lane of the vector unit is a row: 32 rows of one column lie side by side.
 
-use super::outer::{FACTORS, outer};
-use crate::affine::{Line, multiversion};
+use super::outer::{FACTORS, outer, rank_one};
+use crate::affine::{Line, byte, multiversion};
 
 pub(super) use super::outer::LANES;
 
@@ -45,17 +45,12 @@ multiversion! {
                 let q = line.code::<EVEN>(now[lane]);
                 let restored = line.value(q);
                 let e = (now[lane] - restored) / row[0];
-                code[lane] = q as i32 as u8;
+                code[lane] = byte(q);
                 error[lane] = e;
                 now[lane] = restored;
                 loss[lane] += 0.5 * e * e;
             }
-            let error = *error;
-            for (column, u) in later.iter_mut().zip(&row[1..]) {
-                for lane in 0..LANES {
-                    column[lane] -= error[lane] * u;
-                }
-            }
+            rank_one(later, error, &row[1..]);
         }
         loss
     }
