@@ -2,6 +2,7 @@
 
 pub mod affine;
 mod atomic;
+pub mod calibration;
 pub mod float;
 pub mod ggml;
 pub mod gguf;

@@ -130,13 +130,14 @@ multiversion! {
 }
 
 /// `x^exponent` for `x ≥ 0` with a relative error below 3·10⁻⁶, without branches; values below 10⁻⁹ count as 10⁻⁹.
+/// The integer operations wrap because a check for overflow would keep the loop from being vectorised.
 #[inline(always)]
 fn power(x: f32, exponent: f32) -> f32 {
     let x = x.max(1e-9);
     let bits = x.to_bits() as i32;
-    let shifted = bits - 0x3f35_04f3; // √½, so that the mantissa lies in [√½, √2)
+    let shifted = bits.wrapping_sub(0x3f35_04f3); // √½, so that the mantissa lies in [√½, √2)
     let whole = shifted >> 23;
-    let mantissa = f32::from_bits((bits - (whole << 23)) as u32);
+    let mantissa = f32::from_bits(bits.wrapping_sub(whole << 23) as u32);
     let t = (mantissa - 1.0) / (mantissa + 1.0);
     let t2 = t * t;
     let series = 1.0 + t2 * (1.0 / 3.0 + t2 * (0.2 + t2 * (1.0 / 7.0 + t2 * (1.0 / 9.0))));
@@ -146,11 +147,13 @@ fn power(x: f32, exponent: f32) -> f32 {
 
 #[inline(always)]
 fn exp2(y: f32) -> f32 {
-    let whole = y.round_ties_even();
+    // adding 1.5·2²³ rounds to a whole number and leaves it in the low bits
+    let shifted = y + 12_582_912.0;
+    let whole = shifted - 12_582_912.0;
     let f = (y - whole) * std::f32::consts::LN_2;
     let series = 1.0 / 6.0 + f * (1.0 / 24.0 + f * (1.0 / 120.0 + f * (1.0 / 720.0)));
     let fraction = 1.0 + f * (1.0 + f * (0.5 + f * series));
-    f32::from_bits(((whole as i32 + 127) << 23) as u32) * fraction
+    f32::from_bits(shifted.to_bits().wrapping_add(127).wrapping_shl(23)) * fraction
 }
 
 #[cfg(test)]

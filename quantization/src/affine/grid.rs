@@ -60,6 +60,12 @@ pub(crate) struct Line {
     pub(crate) highest: f32,
 }
 
+/// A code up to 255 as a byte. Adding 2²³ leaves it in the low bits, which vectorises where a checked cast does not.
+#[inline(always)]
+pub(crate) fn byte(code: f32) -> u8 {
+    (code + 8_388_608.0).to_bits() as u8
+}
+
 impl Line {
     /// Code of `x`, a whole number as a float.
     #[inline(always)]

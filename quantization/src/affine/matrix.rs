@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::grid::byte;
 use super::{AffineError, Fit, Grid, Line, Parameters, Rounding, first_non_finite, multiversion};
 
 /// Which weights share a scale.
@@ -201,7 +202,7 @@ fn for_each_block<From: Sync, To: Send>(
 multiversion! {
     fn encode<const EVEN: bool>(weights: &[f32], codes: &mut [u8], line: Line) {
         for (code, x) in codes.iter_mut().zip(weights) {
-            *code = line.code::<EVEN>(*x) as i32 as u8;
+            *code = byte(line.code::<EVEN>(*x));
         }
     }
 }

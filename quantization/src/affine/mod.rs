@@ -27,5 +27,5 @@ pub use matrix::{Granularity, Quantized, fake_quantize, quantize};
 pub use measure::{ErrorMeasures, measure};
 
 pub(crate) use dispatch::multiversion;
-pub(crate) use grid::Line;
+pub(crate) use grid::{Line, byte};
 pub(crate) use measure::{extremes, first_non_finite};

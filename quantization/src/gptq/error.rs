@@ -53,9 +53,6 @@ pub enum GptqError {
         /// Largest damping tried, as a share of the mean diagonal.
         damping: f64,
     },
-    /// The inverse does not fit into 32-bit floats.
-    #[error("calibration inputs are too small or too large for 32-bit floats; rescale them to about 1")]
-    Scale,
     /// An option is out of its range.
     #[error("option `{name}` is {value}, expected {expected}")]
     Option {

@@ -3,21 +3,18 @@
 use rayon::prelude::*;
 
 use super::GptqError;
-use crate::affine::{first_non_finite, multiversion};
+use super::outer::{FACTORS, LANES, outer};
+use crate::affine::first_non_finite;
 
 /// Columns of a tile of the product `XᵀX`.
-const TILE: usize = 128;
+const TILE: usize = 96;
 /// Rows whose products are summed in 32 bits before they join the 64-bit sum.
 const RUN: usize = 256;
-/// Columns of the register block of the product.
-const COLUMNS: usize = 6;
-/// Lanes of the register block of the product.
-const LANES: usize = 32;
 
 /// `H = (2/n) Σ x xᵀ` over `n` calibration inputs `x`, one per token.
 ///
 /// Products are summed in 32 bits over 256 inputs and in 64 bits beyond; the result does not depend on the number of
-/// threads, and on the cut into batches only in the last bits.
+/// threads, and on the cut into batches only in the last bits. Inputs below 10⁻²² have products that 32 bits hold as 0.
 ///
 /// ```
 /// use quantization::gptq::Hessian;
@@ -134,48 +131,32 @@ fn pack(inputs: &[f32], width: usize, first: usize, packed: &mut [[f32; LANES]])
     }
 }
 
-multiversion! {
-    /// Adds `Σ x[first + i] · x[column + l]` to row `i` of the band, lane `l`.
-    fn products(
-        inputs: &[f32],
-        width: usize,
-        first: usize,
-        packed: &[[f32; LANES]],
-        band: &mut [f64],
-        column: usize,
-    ) {
-        let rows = band.len() / width;
-        let lanes = LANES.min(width - column);
-        let mut row = 0;
-        while row < rows && first + row < column + LANES {
-            let count = COLUMNS.min(rows - row);
-            let mut sums = [[0f32; LANES]; COLUMNS];
-            if count == COLUMNS {
-                for (input, lane) in inputs.chunks_exact(width).zip(packed) {
-                    let factors: &[f32; COLUMNS] =
-                        input[first + row..][..COLUMNS].try_into().expect("6 factors");
-                    for (sums, factor) in sums.iter_mut().zip(factors) {
-                        for (sum, x) in sums.iter_mut().zip(lane) {
-                            *sum += factor * x;
-                        }
-                    }
-                }
-            } else {
-                for (input, lane) in inputs.chunks_exact(width).zip(packed) {
-                    for (sums, factor) in sums.iter_mut().zip(&input[first + row..][..count]) {
-                        for (sum, x) in sums.iter_mut().zip(lane) {
-                            *sum += factor * x;
-                        }
-                    }
-                }
-            }
-            for (i, sums) in sums[..count].iter().enumerate() {
-                let out = &mut band[(row + i) * width + column..][..lanes];
-                for (out, sum) in out.iter_mut().zip(sums) {
-                    *out += f64::from(*sum);
-                }
-            }
-            row += COLUMNS;
+/// Adds `Σ x[first + i] · x[column + l]` to row `i` of the band, lane `l`, where that is not below the diagonal.
+fn products(
+    inputs: &[f32],
+    width: usize,
+    first: usize,
+    packed: &[[f32; LANES]],
+    band: &mut [f64],
+    column: usize,
+) {
+    let rows = (band.len() / width).min(column + LANES - first);
+    let lanes = LANES.min(width - column);
+    let mut add = |row: usize, sums: &[f32; LANES]| {
+        let out = &mut band[row * width + column..][..lanes];
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out += f64::from(*sum));
+    };
+    let whole = rows / FACTORS * FACTORS;
+    for row in (0..whole).step_by(FACTORS) {
+        let sums = outer(&inputs[first + row..], width, packed);
+        sums.iter().enumerate().for_each(|(i, sums)| add(row + i, sums));
+    }
+    for row in whole..rows {
+        let mut sums = [0f32; LANES];
+        for (input, lanes) in inputs.chunks_exact(width).zip(packed) {
+            let factor = input[first + row];
+            sums.iter_mut().zip(lanes).for_each(|(sum, x)| *sum += factor * x);
         }
+        add(row, &sums);
     }
 }

@@ -13,6 +13,7 @@ mod cholesky;
 mod error;
 mod hessian;
 mod order;
+mod outer;
 mod panel;
 mod solve;
 mod sweep;

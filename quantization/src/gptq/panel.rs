@@ -8,6 +8,8 @@ use crate::affine::{Parameters, Rounding};
 
 /// Columns after the block that are updated while their part of `U` stays in the cache.
 const STRIP: usize = 48;
+/// Columns of a block that are swept before the rest of the block is updated: a block within the block.
+const STEP: usize = 16;
 
 /// What all panels share.
 pub(super) struct Shared<'a> {
@@ -124,17 +126,26 @@ impl Shared<'_> {
             Rounding::TiesEven => sweep_block::<true>,
             Rounding::TiesAway => sweep_block::<false>,
         };
-        kernel(
-            &mut strand.weights[start..end],
-            &mut strand.errors,
-            &mut strand.codes[start..end],
-            &self.factor[start * self.columns + start..],
-            self.columns,
-            &self.plan.group[start..end],
-            &strand.groups,
-            f32::from(grid.lowest_code()),
-            f32::from(grid.highest_code()),
-        )
+        let mut loss = [0f32; LANES];
+        for first in (start..end).step_by(STEP) {
+            let last = (first + STEP).min(end);
+            let row = &self.factor[first * self.columns..];
+            let errors = &mut strand.errors[first - start..last - start];
+            let added = kernel(
+                &mut strand.weights[first..last],
+                errors,
+                &mut strand.codes[first..last],
+                &row[first..],
+                self.columns,
+                &self.plan.group[first..last],
+                &strand.groups,
+                f32::from(grid.lowest_code()),
+                f32::from(grid.highest_code()),
+            );
+            update(&mut strand.weights[last..end], errors, &row[last..], self.columns);
+            loss.iter_mut().zip(added).for_each(|(sum, loss)| *sum += loss);
+        }
+        loss
     }
 }
 

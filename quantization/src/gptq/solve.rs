@@ -202,15 +202,15 @@ fn damped_factor(matrix: &[f64], columns: usize, options: &Options) -> Result<(V
     let last = options.damping + increments as f64 * options.damping_increment;
     let floors = (-6..0).map(|power| last + 10f64.powi(power) * largest / mean);
     let mut tried = options.damping;
+    if !mean.is_finite() {
+        return Err(GptqError::NotPositiveDefinite { width: columns, damping: tried });
+    }
     for damping in steps.chain(floors) {
         tried = damping;
         let mut damped = matrix.to_vec();
         damped.iter_mut().step_by(columns + 1).for_each(|x| *x += damping * mean);
         let Some(factor) = inverse_factor(&damped, columns) else { continue };
-        let factor: Vec<f32> = factor.par_iter().map(|x| *x as f32).collect();
-        let usable = factor.iter().all(|x| x.is_finite())
-            && factor.iter().step_by(columns + 1).all(|x| *x >= f32::MIN_POSITIVE);
-        return if usable { Ok((factor, damping)) } else { Err(GptqError::Scale) };
+        return Ok((factor.par_iter().map(|x| *x as f32).collect(), damping));
     }
     Err(GptqError::NotPositiveDefinite { width: columns, damping: tried })
 }

@@ -2,12 +2,10 @@
 //!
 //! Rows are independent, so a lane of the vector unit is a row: 32 rows of one column lie side by side.
 
-use crate::affine::{Line, multiversion};
+use super::outer::{FACTORS, outer, rank_one};
+use crate::affine::{Line, byte, multiversion};
 
-/// Rows that are treated together.
-pub(super) const LANES: usize = 32;
-/// Columns of the register block of the update.
-const COLUMNS: usize = 6;
+pub(super) use super::outer::LANES;
 
 /// One column of 32 rows.
 pub(super) type Lanes = [f32; LANES];
@@ -47,53 +45,36 @@ multiversion! {
                 let q = line.code::<EVEN>(now[lane]);
                 let restored = line.value(q);
                 let e = (now[lane] - restored) / row[0];
-                code[lane] = q as i32 as u8;
+                code[lane] = byte(q);
                 error[lane] = e;
                 now[lane] = restored;
                 loss[lane] += 0.5 * e * e;
             }
-            let error = *error;
-            for (column, u) in later.iter_mut().zip(&row[1..]) {
-                for lane in 0..LANES {
-                    column[lane] -= error[lane] * u;
-                }
-            }
+            rank_one(later, error, &row[1..]);
         }
         loss
     }
 }
 
-multiversion! {
-    /// `weights[c] −= Σⱼ errors[j] · U[j, c]`; `factor` begins at `U[0, 0]` of the block's rows and the columns'
-    /// first, rows `width` apart.
-    pub(super) fn update(weights: &mut [Lanes], errors: &[Lanes], factor: &[f32], width: usize) {
-        let mut first = 0;
-        let mut chunks = weights.chunks_exact_mut(COLUMNS);
-        for chunk in &mut chunks {
-            let columns: &mut [Lanes; COLUMNS] = chunk.try_into().expect("chunks have 6 columns");
-            let mut sums = *columns;
-            for (j, error) in errors.iter().enumerate() {
-                let factors: &[f32; COLUMNS] =
-                    factor[j * width + first..][..COLUMNS].try_into().expect("6 factors");
-                for (sum, u) in sums.iter_mut().zip(factors) {
-                    for (sum, e) in sum.iter_mut().zip(error) {
-                        *sum -= e * u;
-                    }
-                }
-            }
-            *columns = sums;
-            first += COLUMNS;
+/// `weights[c] −= Σⱼ errors[j] · U[j, c]`; `factor` begins at `U[0, 0]` of the block's rows and the columns' first, rows
+/// `width` apart.
+pub(super) fn update(weights: &mut [Lanes], errors: &[Lanes], factor: &[f32], width: usize) {
+    let mut chunks = weights.chunks_exact_mut(FACTORS);
+    let mut first = 0;
+    for columns in &mut chunks {
+        let sums = outer(&factor[first..], width, errors);
+        for (column, sums) in columns.iter_mut().zip(&sums) {
+            column.iter_mut().zip(sums).for_each(|(weight, sum)| *weight -= sum);
         }
-        for column in chunks.into_remainder() {
-            let mut sum = *column;
-            for (j, error) in errors.iter().enumerate() {
-                let u = factor[j * width + first];
-                for (sum, e) in sum.iter_mut().zip(error) {
-                    *sum -= e * u;
-                }
-            }
-            *column = sum;
-            first += 1;
+        first += FACTORS;
+    }
+    for column in chunks.into_remainder() {
+        let mut sums = [0f32; LANES];
+        for (j, error) in errors.iter().enumerate() {
+            let u = factor[j * width + first];
+            sums.iter_mut().zip(error).for_each(|(sum, e)| *sum += e * u);
         }
+        column.iter_mut().zip(&sums).for_each(|(weight, sum)| *weight -= sum);
+        first += 1;
     }
 }
