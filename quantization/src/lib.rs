@@ -3,6 +3,7 @@
 #[cfg(feature = "tensor")]
 pub mod bitnet;
 pub mod ggml;
+pub mod lfq;
 #[cfg(feature = "tensor")]
 pub mod lm;
 #[cfg(feature = "tensor")]
