@@ -1,14 +1,19 @@
 //! The whole Visual Guide to Quantization, re-tested.
 
-pub mod affine;
 mod atomic;
+#[cfg(feature = "tensor")]
+pub mod affine;
+pub mod bitnet;
 pub mod calibration;
 pub mod float;
 pub mod ggml;
 pub mod gguf;
 pub mod gptq;
 pub mod kernel;
+pub mod lfq;
+pub mod lm;
 pub mod memory;
+pub mod qat;
 pub mod residual;
 pub mod gptq_layout;
 pub mod imatrix;
