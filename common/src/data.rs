@@ -119,6 +119,12 @@ pub fn locate(root: &Path, name: &str) -> Result<DataSet, DataError> {
     Ok(DataSet { folder, entry })
 }
 
+/// Paths of the files of a data set, below its folder; none of an unknown one.
+pub fn file_names(name: &str) -> Vec<String> {
+    let entry = manifest().into_iter().find(|entry| entry.name == name);
+    entry.map_or(Vec::new(), |entry| entry.files.into_iter().map(|file| file.path).collect())
+}
+
 impl DataSet {
     /// Whether the file has the manifest's hash, or its unpacked content has.
     ///

@@ -11,13 +11,14 @@ use common::nn::gemm;
 use common::report::{Report, claim_table, publish};
 use common::run::{Run, Status};
 use common::workers::{Job as _, Workers, serve};
+use common::data::DataError;
 use common::{claims, data, interrupt, progress};
 use tch::Device;
 
 use super::workspace;
 use crate::experiment::design::{Job, Preset, Study};
 use crate::experiment::outcome::Outcome;
-use crate::experiment::{Circumstances, DATA_SETS, Finished, carry_out, report};
+use crate::experiment::{Circumstances, DATA_SETS, Finished, carry_out, generate, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -88,13 +89,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let environment = std::env::var("BENKYOKAI_DATA").ok();
     let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
-    for name in DATA_SETS {
-        data::locate(&root, name)?;
-    }
+    let generated = missing(preset, &root)?;
     let device = arguments.device.parse::<Choice>()?.open()?;
     let jobs = preset.jobs();
     let run = open_run(arguments, preset, &jobs)?;
-    let finished = carry_through(arguments, preset, jobs, &root, device, run.folder(), started);
+    let root = if generated.is_empty() { root } else { run.folder().join("generated") };
+    if !generated.is_empty() && !root.exists() {
+        generate(&root)?;
+    }
+    let finished = carry_through(arguments, preset, jobs, (&root, generated), device, run.folder(), started);
     let status = match &finished {
         Ok(Some(_)) => Status::Complete,
         Ok(None) => Status::Stopped,
@@ -120,7 +123,7 @@ fn carry_through(
     arguments: &Arguments,
     preset: Preset,
     jobs: Vec<Job>,
-    root: &Path,
+    (root, generated): (&Path, Vec<String>),
     device: Device,
     folder: &Path,
     started: Instant,
@@ -152,6 +155,7 @@ fn carry_through(
         command: command_line(preset),
         workspace: workspace(),
         data: root.to_owned(),
+        generated,
         device: device::facts(device),
         workers: workers.count,
         repeat_check: repeat(&workers, &jobs, folder)?,
@@ -160,6 +164,24 @@ fn carry_through(
     let report = report(&declared, &Finished { preset, jobs }, &around, folder)?;
     report.write(folder)?;
     Ok(Some(report))
+}
+
+/// Data sets that are not below `root`. Only `quick` may go on without them, on generated stand-ins.
+fn missing(preset: Preset, root: &Path) -> Result<Vec<String>> {
+    let mut missing = Vec::new();
+    for name in DATA_SETS {
+        match data::locate(root, name) {
+            Err(error @ DataError::Missing { .. }) if preset == Preset::Quick => {
+                eprintln!("warning: {error}");
+                missing.push(name.to_owned());
+            }
+            found => drop(found?),
+        }
+    }
+    if !missing.is_empty() {
+        eprintln!("warning: generated stand-ins are used for all data sets");
+    }
+    Ok(missing)
 }
 
 fn command_line(preset: Preset) -> String {

@@ -1,6 +1,7 @@
 //! The experiment: studies are carried out as jobs, claims are judged, the report is written.
 
 pub mod design;
+mod generated;
 mod lab;
 pub mod outcome;
 mod report;
@@ -16,6 +17,7 @@ use tch::Device;
 
 use design::Job;
 use outcome::Outcome;
+pub use generated::generate;
 pub use lab::{Amount, Subject};
 pub use report::{Circumstances, Finished, report};
 

@@ -32,6 +32,8 @@ pub struct Circumstances {
     pub workspace: PathBuf,
     /// Data root.
     pub data: PathBuf,
+    /// Data sets that were missing, so that generated stand-ins were used for all.
+    pub generated: Vec<String>,
     /// Facts about libtorch and the device.
     pub device: BTreeMap<String, String>,
     /// Worker processes.
@@ -54,6 +56,13 @@ pub fn report(declared: &Declared, finished: &Finished, around: &Circumstances, 
         Preset::Quick => "Indicative only: little text, one seed, few steps. Run the preset `cpu` for verdicts.".to_owned(),
         _ => format!("{} windows of text per model, {seeds} seeds where something is trained.", finished.preset.amount().windows),
     };
+    let headline = match around.generated.is_empty() {
+        true => headline,
+        false => format!(
+            "Generated stand-ins, because {} were missing: this shows that everything runs, nothing else. {headline}",
+            around.generated.join(", ")
+        ),
+    };
     let mut environment = environment::capture(&around.workspace);
     environment.extend(around.device.clone());
     let mut report = Report {
@@ -69,7 +78,7 @@ pub fn report(declared: &Declared, finished: &Finished, around: &Circumstances, 
         sections: sections(finished, &values, folder)?,
         compute: compute(finished, around),
         environment,
-        data: data_files(&around.data)?,
+        data: if around.generated.is_empty() { data_files(&around.data)? } else { vec![] },
         determinism: determinism(finished, around),
         command: around.command.clone(),
         limits: limits(),

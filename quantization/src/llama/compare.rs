@@ -16,11 +16,18 @@ pub struct Comparison {
     pub other: Scores,
     /// `KL(base ‖ other)` per prediction in nats, ascending.
     kl: Vec<f32>,
+    /// Its mean in each window that has scored tokens.
+    window_kl: Vec<f64>,
     /// Predictions where both give the same token the highest probability.
     same_top: usize,
 }
 
 impl Comparison {
+    /// Mean `KL(base ‖ other)` in nats of each window that has scored tokens.
+    pub fn window_kl(&self) -> &[f64] {
+        &self.window_kl
+    }
+
     /// Mean `KL(base ‖ other)` in nats; `None` without predictions.
     pub fn mean_kl(&self) -> Option<f64> {
         let sum: f64 = self.kl.iter().map(|&kl| f64::from(kl)).sum();
@@ -102,6 +109,18 @@ pub struct Baseline<'w> {
 }
 
 impl<'w> Baseline<'w> {
+    /// Mean loss of the model in each window that has scored tokens, nats per token.
+    pub fn window_nll(&self) -> Vec<f64> {
+        let windows = self.windows.iter().zip(&self.log_probs).filter(|(window, _)| !window.scored.is_empty());
+        let mean = |(window, log_probs): (&Window, &Vec<f32>)| {
+            let rows = log_probs.chunks_exact(log_probs.len() / window.scored.len());
+            let targets = window.tokens[window.scored.clone()].iter();
+            let sum: f64 = rows.zip(targets).map(|(row, &target)| -f64::from(row[target as usize])).sum();
+            sum / window.scored.len() as f64
+        };
+        windows.map(mean).collect()
+    }
+
     /// The log-probabilities of `model`.
     ///
     /// # Errors
@@ -181,11 +200,14 @@ fn part(
 }
 
 fn finish(parts: Vec<Part>) -> Comparison {
+    let scored = parts.iter().filter(|part| !part.kl.is_empty());
+    let mean = |kl: &[f32]| kl.iter().map(|&kl| f64::from(kl)).sum::<f64>() / kl.len() as f64;
+    let window_kl = scored.map(|part| mean(&part.kl)).collect();
     let mut kl: Vec<f32> = parts.iter().flat_map(|part| part.kl.iter().copied()).collect();
     kl.sort_by(f32::total_cmp);
     let same_top = parts.iter().map(|part| part.same_top).sum();
     let (base, other) = parts.into_iter().map(|part| (part.base, part.other)).unzip();
-    Comparison { base: Scores { windows: base }, other: Scores { windows: other }, kl, same_top }
+    Comparison { base: Scores { windows: base }, other: Scores { windows: other }, kl, window_kl, same_top }
 }
 
 #[cfg(test)]
@@ -204,6 +226,7 @@ mod tests {
         assert!((comparison.kl_quantile(0.5).unwrap() - kl / 2.0).abs() < 1e-7);
         assert!((comparison.kl_quantile(1.0).unwrap() - kl).abs() < 1e-7);
         assert!((comparison.delta_nll().unwrap() - 2f64.ln() / 2.0).abs() < 1e-7);
+        assert!((comparison.window_kl()[0] - kl / 2.0).abs() < 1e-7);
         assert_eq!(comparison.same_top(), Some(1.0));
         assert_eq!(comparison.delta_nll_error(), None);
     }
