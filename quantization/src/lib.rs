@@ -1,5 +1,6 @@
 //! The whole Visual Guide to Quantization, re-tested.
 
+pub mod activation;
 pub mod affine;
 pub mod calibration;
 pub mod ggml;
