@@ -1,5 +1,7 @@
 //! GPTQ and its parts on layers of two shapes, with round to nearest beside it.
 
+#![expect(missing_docs, reason = "the macro makes an undocumented function")]
+
 use std::hint::black_box;
 
 use common::seed;
