@@ -1,6 +1,5 @@
 //! GPTQ and its parts on layers of two shapes, with round to nearest beside it.
-
-#![expect(missing_docs, reason = "the macro makes an undocumented function")]
+#![expect(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use std::hint::black_box;
 
