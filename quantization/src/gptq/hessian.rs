@@ -89,6 +89,25 @@ impl Hessian {
         matrix
     }
 
+    /// Diagonal of the Hessian.
+    pub(super) fn diagonal(&self) -> Vec<f64> {
+        let factor = 2.0 / (self.samples.max(1) as f64);
+        self.sums.iter().step_by(self.width + 1).map(|sum| factor * sum).collect()
+    }
+
+    /// Lower triangle of the Hessian with columns in this order, read backwards, except for its diagonal.
+    pub(super) fn backwards(&self, order: &[usize]) -> Vec<f64> {
+        let factor = 2.0 / (self.samples.max(1) as f64);
+        let width = self.width;
+        let mut matrix = vec![0.0; width * width];
+        matrix.par_chunks_mut(width).zip(order.par_iter().rev()).enumerate().for_each(|(row, (out, i))| {
+            for (out, j) in out[..row].iter_mut().zip(order.iter().rev()) {
+                *out = factor * self.sums[i.min(j) * width + i.max(j)];
+            }
+        });
+        matrix
+    }
+
     /// Error of a layer's output per input, `(1/n) ‖W X − Ŵ X‖² = ½ Σ δ H δᵀ` with the rows `δ` of `W − Ŵ`.
     ///
     /// ```
