@@ -6,7 +6,7 @@ use super::GptqError;
 use super::outer::{FACTORS, LANES, outer};
 use crate::affine::first_non_finite;
 
-/// Columns of a tile of the product `XᵀX`.
+/// Rows of `XᵀX` that one task sums.
 const TILE: usize = 96;
 /// Rows whose products are summed in 32 bits before they join the 64-bit sum.
 const RUN: usize = 256;
@@ -62,18 +62,21 @@ impl Hessian {
         if let Some((place, value)) = first_non_finite(inputs) {
             return Err(GptqError::NonFinite { row: place / width, column: place % width, value });
         }
-        for run in inputs.chunks(RUN * width) {
-            self.sums.par_chunks_mut(TILE * width).enumerate().for_each(|(band, sums)| {
-                let first = band * TILE;
-                let mut packed = vec![[0f32; LANES]; run.len() / width];
-                for column in (first..width).step_by(LANES) {
-                    pack(run, width, column, &mut packed);
-                    products(run, width, first, &packed, sums, column);
-                }
-            });
-        }
+        rayon::scope(|_| inputs.chunks(RUN * width).for_each(|run| self.add_run(run)));
         self.samples += (inputs.len() / width) as u64;
         Ok(())
+    }
+
+    fn add_run(&mut self, run: &[f32]) {
+        let width = self.width;
+        self.sums.par_chunks_mut(TILE * width).enumerate().for_each(|(band, sums)| {
+            let first = band * TILE;
+            let mut packed = vec![[0f32; LANES]; run.len() / width];
+            for column in (first..width).step_by(LANES) {
+                pack(run, width, column, &mut packed);
+                products(run, width, first, &packed, sums, column);
+            }
+        });
     }
 
     /// The Hessian, `[width, width]`, symmetric; all 0 before the first input.

@@ -118,6 +118,11 @@ pub struct Solution {
 /// Weights that are not finite or not of the Hessian's width, no calibration inputs, options out of range, a Hessian
 /// that no damping makes positive definite.
 pub fn gptq(weights: &[f32], hessian: &Hessian, options: &Options) -> Result<Solution, GptqError> {
+    // one step into the thread pool, instead of one for each of the parallel loops below
+    rayon::scope(|_| solve(weights, hessian, options))
+}
+
+fn solve(weights: &[f32], hessian: &Hessian, options: &Options) -> Result<Solution, GptqError> {
     options.check()?;
     let columns = hessian.width();
     if columns == 0 || !weights.len().is_multiple_of(columns) {
