@@ -18,6 +18,7 @@
 
 mod atomic;
 
+pub mod activation;
 pub mod affine;
 pub mod calibration;
 pub mod float;

@@ -68,6 +68,31 @@ pub fn quantize(
 ) -> Result<Quantized, AffineError> {
     grid.check(8)?;
     let parameters = parameters(weights, columns, grid, granularity, fit)?;
+    Ok(encode_all(weights, columns, grid, granularity, parameters))
+}
+
+/// Codes of a matrix `[rows, columns]` on a grid whose scale and zero-point are fixed beforehand; values outside clip.
+///
+/// # Errors
+/// As [`quantize`].
+pub fn quantize_fixed(
+    weights: &[f32],
+    columns: usize,
+    grid: &Grid,
+    parameters: Parameters,
+) -> Result<Quantized, AffineError> {
+    grid.check(8)?;
+    check_matrix(weights, columns)?;
+    Ok(encode_all(weights, columns, grid, Granularity::Tensor, vec![parameters]))
+}
+
+fn encode_all(
+    weights: &[f32],
+    columns: usize,
+    grid: &Grid,
+    granularity: Granularity,
+    parameters: Vec<Parameters>,
+) -> Quantized {
     let rows = weights.len().checked_div(columns).unwrap_or(0);
     let mut codes = vec![0; weights.len()];
     for_each_block(weights, &mut codes, &parameters, granularity, columns, |block, codes, parameters| {
@@ -77,7 +102,18 @@ pub fn quantize(
             Rounding::TiesAway => encode::<false>(block, codes, line),
         }
     });
-    Ok(Quantized { codes, parameters, rows, columns, granularity, grid: *grid })
+    Quantized { codes, parameters, rows, columns, granularity, grid: *grid }
+}
+
+/// Nothing, or what keeps the weights from being a matrix of finite numbers.
+fn check_matrix(weights: &[f32], columns: usize) -> Result<(), AffineError> {
+    if !weights.is_empty() && (columns == 0 || !weights.len().is_multiple_of(columns)) {
+        return Err(AffineError::Shape { weights: weights.len(), columns });
+    }
+    match first_non_finite(weights) {
+        Some((index, value)) => Err(AffineError::NonFinite { index, value }),
+        None => Ok(()),
+    }
 }
 
 /// The matrix after quantization and back, without keeping codes; 1 to 16 bits.
@@ -158,12 +194,7 @@ fn parameters(
     if weights.is_empty() {
         return Ok(Vec::new());
     }
-    if columns == 0 || !weights.len().is_multiple_of(columns) {
-        return Err(AffineError::Shape { weights: weights.len(), columns });
-    }
-    if let Some((index, value)) = first_non_finite(weights) {
-        return Err(AffineError::NonFinite { index, value });
-    }
+    check_matrix(weights, columns)?;
     let (block, _) = granularity.block(weights.len() / columns, columns);
     let row = if granularity == Granularity::Tensor { weights.len() } else { columns };
     let rows = weights.par_chunks(row).with_min_len((1 << 14) / row.min(1 << 14) + 1);

@@ -23,7 +23,7 @@ pub use error::AffineError;
 pub use fit::{Fit, Shrink};
 pub use gaussian::{Levels, gaussian_best_clip, gaussian_mse};
 pub use grid::{Grid, Parameters, Rounding, Scheme};
-pub use matrix::{Granularity, Quantized, fake_quantize, quantize};
+pub use matrix::{Granularity, Quantized, fake_quantize, quantize, quantize_fixed};
 pub use measure::{ErrorMeasures, measure};
 
 pub(crate) use dispatch::multiversion;

@@ -21,12 +21,11 @@ pub enum Smoothing {
 ///
 /// ```
 /// use quantization::calibration::{Smoothing, entropy_bins};
-/// // a flat part and one far outlier
-/// let mut counts = vec![100; 256];
-/// counts.resize(2048, 0);
-/// counts[2047] = 1;
-/// let (bins, _) = entropy_bins(&counts, 128, Smoothing::Skip).unwrap();
-/// assert_eq!(bins, 256);
+/// // two levels: P = [4, 3] against Q = [4, 2] for 2 bins; [4, 2, 1] against [4, 1, 1]; [4, 2, 0, 1] against [3, 3, 0, 1]
+/// let (bins, divergence) = entropy_bins(&[4, 2, 0, 1], 2, Smoothing::Skip).unwrap();
+/// let two_bins = 4.0 / 7.0 * (6.0_f64 / 7.0).ln() + 3.0 / 7.0 * (9.0_f64 / 7.0).ln(); // 0.0196
+/// assert_eq!(bins, 2);
+/// assert!((divergence - two_bins).abs() < 1e-12);
 /// ```
 pub fn entropy_bins(counts: &[u64], levels: usize, smoothing: Smoothing) -> Option<(usize, f64)> {
     let mut best = None;

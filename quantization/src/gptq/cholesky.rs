@@ -25,12 +25,19 @@ const BAND: usize = 128;
 /// When `hessian` is not `width · width` numbers.
 pub fn inverse_factor(hessian: &[f64], width: usize) -> Option<Vec<f64>> {
     assert_eq!(hessian.len(), width * width, "a square matrix");
-    // Read backwards, the last column becomes the first: the ordinary lower factor of that matrix is R backwards.
     let mut matrix: Vec<f64> = hessian.iter().rev().copied().collect();
-    let diagonals = factor(&mut matrix, width)?;
-    invert(&mut matrix, width, &diagonals);
+    invert_backwards(&mut matrix, width)?;
     matrix.reverse();
     Some(matrix)
+}
+
+/// Replaces `H` read backwards, of which the lower triangle is enough, by `U` read backwards.
+///
+/// Backwards, the last column becomes the first: the ordinary lower factor of that matrix is R backwards.
+pub(super) fn invert_backwards(matrix: &mut [f64], width: usize) -> Option<()> {
+    let diagonals = factor(matrix, width)?;
+    invert(matrix, width, &diagonals);
+    Some(())
 }
 
 /// Replaces the lower triangle by its Cholesky factor; returns the inverses of its diagonal blocks.

@@ -6,7 +6,7 @@ use super::GptqError;
 use super::outer::{FACTORS, LANES, outer};
 use crate::affine::first_non_finite;
 
-/// Columns of a tile of the product `XᵀX`.
+/// Rows of `XᵀX` that one task sums.
 const TILE: usize = 96;
 /// Rows whose products are summed in 32 bits before they join the 64-bit sum.
 const RUN: usize = 256;
@@ -62,18 +62,21 @@ impl Hessian {
         if let Some((place, value)) = first_non_finite(inputs) {
             return Err(GptqError::NonFinite { row: place / width, column: place % width, value });
         }
-        for run in inputs.chunks(RUN * width) {
-            self.sums.par_chunks_mut(TILE * width).enumerate().for_each(|(band, sums)| {
-                let first = band * TILE;
-                let mut packed = vec![[0f32; LANES]; run.len() / width];
-                for column in (first..width).step_by(LANES) {
-                    pack(run, width, column, &mut packed);
-                    products(run, width, first, &packed, sums, column);
-                }
-            });
-        }
+        rayon::scope(|_| inputs.chunks(RUN * width).for_each(|run| self.add_run(run)));
         self.samples += (inputs.len() / width) as u64;
         Ok(())
+    }
+
+    fn add_run(&mut self, run: &[f32]) {
+        let width = self.width;
+        self.sums.par_chunks_mut(TILE * width).enumerate().for_each(|(band, sums)| {
+            let first = band * TILE;
+            let mut packed = vec![[0f32; LANES]; run.len() / width];
+            for column in (first..width).step_by(LANES) {
+                pack(run, width, column, &mut packed);
+                products(run, width, first, &packed, sums, column);
+            }
+        });
     }
 
     /// The Hessian, `[width, width]`, symmetric; all 0 before the first input.
@@ -84,6 +87,25 @@ impl Hessian {
         matrix.par_chunks_mut(width.max(1)).enumerate().for_each(|(row, out)| {
             for (column, out) in out.iter_mut().enumerate() {
                 *out = factor * self.sums[row.min(column) * width + row.max(column)];
+            }
+        });
+        matrix
+    }
+
+    /// Diagonal of the Hessian.
+    pub(super) fn diagonal(&self) -> Vec<f64> {
+        let factor = 2.0 / (self.samples.max(1) as f64);
+        self.sums.iter().step_by(self.width + 1).map(|sum| factor * sum).collect()
+    }
+
+    /// Lower triangle of the Hessian with columns in this order, read backwards, except for its diagonal.
+    pub(super) fn backwards(&self, order: &[usize]) -> Vec<f64> {
+        let factor = 2.0 / (self.samples.max(1) as f64);
+        let width = self.width;
+        let mut matrix = vec![0.0; width * width];
+        matrix.par_chunks_mut(width).zip(order.par_iter().rev()).enumerate().for_each(|(row, (out, i))| {
+            for (out, j) in out[..row].iter_mut().zip(order.iter().rev()) {
+                *out = factor * self.sums[i.min(j) * width + i.max(j)];
             }
         });
         matrix

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::cholesky::inverse_factor;
+use super::cholesky::invert_backwards;
 use super::order::{Order, Plan};
 use super::panel::{Panel, Shared};
 use super::sweep::LANES;
@@ -118,6 +118,11 @@ pub struct Solution {
 /// Weights that are not finite or not of the Hessian's width, no calibration inputs, options out of range, a Hessian
 /// that no damping makes positive definite.
 pub fn gptq(weights: &[f32], hessian: &Hessian, options: &Options) -> Result<Solution, GptqError> {
+    // one step into the thread pool, instead of one for each of the parallel loops below
+    rayon::scope(|_| solve(weights, hessian, options))
+}
+
+fn solve(weights: &[f32], hessian: &Hessian, options: &Options) -> Result<Solution, GptqError> {
     options.check()?;
     let columns = hessian.width();
     if columns == 0 || !weights.len().is_multiple_of(columns) {
@@ -128,8 +133,9 @@ pub fn gptq(weights: &[f32], hessian: &Hessian, options: &Options) -> Result<Sol
     }
     let group_size = options.group_size.unwrap_or(columns).min(columns);
     let groups = columns.div_ceil(group_size);
-    let mut matrix = hessian.matrix();
-    let dead = revive(&mut matrix, columns);
+    let mut diagonal = hessian.diagonal();
+    let dead: Vec<usize> = (0..columns).filter(|j| diagonal[*j] == 0.0).collect();
+    dead.iter().for_each(|j| diagonal[*j] = 1.0);
     let rows_fitted_first =
         if options.group_size.is_none() { Some(fit(weights, columns, options)?) } else { None };
     let mut living = weights.to_vec();
@@ -144,10 +150,8 @@ pub fn gptq(weights: &[f32], hessian: &Hessian, options: &Options) -> Result<Sol
         }
         fitted => fitted,
     };
-    let diagonal: Vec<f64> = matrix.iter().step_by(columns + 1).copied().collect();
     let plan = Plan::new(options.order, &diagonal, group_size, options.static_groups);
-    let (factor, damping) = damped_factor(&permuted(&matrix, columns, &plan.order), columns, options)?;
-    drop(matrix);
+    let (factor, damping) = damped_factor(hessian, &diagonal, &plan.order, options)?;
     let shared = Shared { options, plan: &plan, factor: &factor, columns, groups };
     let panels: Result<Vec<Panel>, GptqError> = living
         .par_chunks(PANEL * columns)
@@ -163,36 +167,25 @@ pub fn gptq(weights: &[f32], hessian: &Hessian, options: &Options) -> Result<Sol
     Ok(assemble(panels?, plan, weights.len(), groups, damping, dead))
 }
 
-/// Sets the diagonal of columns without input to 1; returns these columns.
-fn revive(matrix: &mut [f64], columns: usize) -> Vec<usize> {
-    let dead: Vec<usize> = (0..columns).filter(|j| matrix[j * (columns + 1)] == 0.0).collect();
-    dead.iter().for_each(|j| matrix[j * (columns + 1)] = 1.0);
-    dead
-}
-
 /// Parameters `[rows, groups]` of whole rows or groups as they are stored.
 fn fit(weights: &[f32], columns: usize, options: &Options) -> Result<Vec<Parameters>, GptqError> {
     let granularity = options.group_size.map_or(Granularity::Channel, Granularity::Group);
     Ok(quantize(weights, columns, &options.grid, granularity, &options.fit)?.parameters)
 }
 
-fn permuted(matrix: &[f64], columns: usize, order: &[usize]) -> Vec<f64> {
-    let mut permuted = vec![0.0; matrix.len()];
-    permuted.par_chunks_mut(columns).zip(order).for_each(|(out, row)| {
-        let row = &matrix[row * columns..(row + 1) * columns];
-        out.iter_mut().zip(order).for_each(|(out, column)| *out = row[*column]);
-    });
-    permuted
-}
-
 /// `U` in 32 bits and the damping that worked.
 ///
 /// Tried in this order: the damping asked for, increments up to 1, then floors of 10⁻⁶, 10⁻⁵, … 10⁻¹ of the largest
 /// diagonal element on top of it.
-fn damped_factor(matrix: &[f64], columns: usize, options: &Options) -> Result<(Vec<f32>, f64), GptqError> {
-    let diagonal = || matrix.iter().step_by(columns + 1);
-    let mean = diagonal().sum::<f64>() / columns as f64;
-    let largest = diagonal().copied().fold(0.0, f64::max);
+fn damped_factor(
+    hessian: &Hessian,
+    diagonal: &[f64],
+    order: &[usize],
+    options: &Options,
+) -> Result<(Vec<f32>, f64), GptqError> {
+    let columns = order.len();
+    let mean = diagonal.iter().sum::<f64>() / columns as f64;
+    let largest = diagonal.iter().copied().fold(0.0, f64::max);
     let increments = if options.damping_increment > 0.0 {
         ((1.0 - options.damping) / options.damping_increment).max(0.0) as usize
     } else {
@@ -207,10 +200,13 @@ fn damped_factor(matrix: &[f64], columns: usize, options: &Options) -> Result<(V
     }
     for damping in steps.chain(floors) {
         tried = damping;
-        let mut damped = matrix.to_vec();
-        damped.iter_mut().step_by(columns + 1).for_each(|x| *x += damping * mean);
-        let Some(factor) = inverse_factor(&damped, columns) else { continue };
-        return Ok((factor.par_iter().map(|x| *x as f32).collect(), damping));
+        let mut matrix = hessian.backwards(order);
+        for (out, column) in matrix.iter_mut().step_by(columns + 1).zip(order.iter().rev()) {
+            *out = diagonal[*column] + damping * mean;
+        }
+        if invert_backwards(&mut matrix, columns).is_some() {
+            return Ok((matrix.par_iter().rev().map(|x| *x as f32).collect(), damping));
+        }
     }
     Err(GptqError::NotPositiveDefinite { width: columns, damping: tried })
 }
