@@ -1,4 +1,5 @@
 //! File types, rules, fall-backs and the search under a budget.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use quantization::ggml::GgmlType;
 use quantization::mixture::*;

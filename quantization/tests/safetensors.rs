@@ -1,4 +1,5 @@
 //! safetensors files: what the reference reads and writes, what is refused and how.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
 use std::fs;
