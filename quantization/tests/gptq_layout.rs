@@ -136,7 +136,7 @@ fn a_symmetric_v1_file_of_4_bits_has_the_known_word() {
 fn a_mislabelled_file_is_found_out() {
     let config = QuantizeConfig::new(4, 32, Convention::V1);
     let packed = layer(4, false, 5).pack(Convention::V2).unwrap();
-    let verdict = zero_point_convention(Some(&config), &[packed.clone()]).unwrap();
+    let verdict = zero_point_convention(Some(&config), std::slice::from_ref(&packed)).unwrap();
     assert!(verdict.contradicts_config && verdict.convention == Convention::V2, "{verdict:?}");
     let honest = QuantizeConfig::new(4, 32, Convention::V2);
     let verdict = zero_point_convention(Some(&honest), &[packed]).unwrap();
