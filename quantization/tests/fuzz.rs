@@ -1,4 +1,5 @@
 //! Spoiled files: no reader panics or takes memory that the file does not warrant. Deterministic, a few seconds.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use rand_chacha::ChaCha8Rng;
 const CASES: usize = 45_000;
 /// Ours: a reader may take this many times the file, and a little for small files.
 const MOST_MEMORY: usize = 40;
-const SMALL: usize = 400_000;
+const SMALL: usize = 16_384;
 
 /// The system's allocator, with the largest single request written down.
 struct Watched;

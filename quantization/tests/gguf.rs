@@ -1,4 +1,5 @@
 //! GGUF files: what gguf-py reads and writes, what is refused and how.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! The GPTQ layout against an independent packer, and the judge of zero-point conventions.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,6 +41,29 @@ fn packing_and_unpacking_agree_with_an_independent_packer() {
             assert_eq!(sha256_hex(&bytes), case["weights_sha256"].as_str().unwrap(), "{bits} bits");
             assert_eq!(layer.pack(convention).unwrap(), packed, "{bits} bits, {convention:?}");
         }
+    }
+}
+
+#[test]
+fn packing_and_weights_agree_with_the_class_of_autogptq() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gptq_class.json");
+    let golden: Json = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let packed = Packed {
+            bits: case["bits"].as_u64().unwrap() as u32,
+            inputs: 64,
+            outputs: 32,
+            qweight: numbers(&case["qweight"]),
+            qzeros: numbers(&case["qzeros"]),
+            scales: numbers(&case["scales"]),
+            g_idx: (0..64).map(|input| input / 32).collect(),
+        };
+        let layer = packed.unpack(Convention::V1).unwrap();
+        assert_eq!(layer.codes, numbers::<u32>(&case["codes"]));
+        assert_eq!(layer.zeros, numbers::<u32>(&case["zeros"]));
+        assert_eq!(layer.pack(Convention::V1).unwrap(), packed);
+        let bytes: Vec<u8> = layer.dequantize().iter().flat_map(|weight| weight.to_le_bytes()).collect();
+        assert_eq!(sha256_hex(&bytes), case["weights_sha256"].as_str().unwrap(), "{} bits", packed.bits);
     }
 }
 
@@ -112,7 +136,7 @@ fn a_symmetric_v1_file_of_4_bits_has_the_known_word() {
 fn a_mislabelled_file_is_found_out() {
     let config = QuantizeConfig::new(4, 32, Convention::V1);
     let packed = layer(4, false, 5).pack(Convention::V2).unwrap();
-    let verdict = zero_point_convention(Some(&config), &[packed.clone()]).unwrap();
+    let verdict = zero_point_convention(Some(&config), std::slice::from_ref(&packed)).unwrap();
     assert!(verdict.contradicts_config && verdict.convention == Convention::V2, "{verdict:?}");
     let honest = QuantizeConfig::new(4, 32, Convention::V2);
     let verdict = zero_point_convention(Some(&honest), &[packed]).unwrap();

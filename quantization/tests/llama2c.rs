@@ -1,4 +1,5 @@
 //! llama2.c files: the published checkpoint, what is written, what is refused and how.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,9 +1,15 @@
 //! File types, rules, fall-backs and the search under a budget.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use quantization::ggml::GgmlType;
+use quantization::gguf::File;
 use quantization::mixture::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::Value as Json;
 
 fn tensor(name: &str, dims: &[u64]) -> Tensor {
     Tensor { name: name.to_owned(), dims: dims.to_vec(), kind: GgmlType::F16 }
@@ -171,6 +177,43 @@ fn q2_k_s_needs_an_importance_matrix() {
     assert!(needs_importance(FileType::Q2_K_S, "blk.0.attn_q.weight", GgmlType::Q2_K));
     assert!(!needs_importance(FileType::Q2_K_S, "output.weight", GgmlType::Q2_K));
     assert!(!needs_importance(FileType::Q2_K, "blk.0.attn_q.weight", GgmlType::Q2_K));
+}
+
+/// Data folder, `None` (said on stderr) when there is none.
+fn data() -> Option<PathBuf> {
+    let folder = std::env::var_os("BENKYOKAI_DATA").map(PathBuf::from).filter(|folder| folder.is_dir());
+    if folder.is_none() {
+        eprintln!("skipped: BENKYOKAI_DATA names no folder");
+    }
+    folder
+}
+
+#[test]
+fn types_and_bytes_of_a_real_model_are_those_of_llama_cpp() {
+    let Some(data) = data() else { return };
+    let folder = data.join("shakespeare-llama-256");
+    let file = File::open(folder.join("model-f16.gguf")).unwrap();
+    let reference: Json =
+        serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap();
+    let tensors: Vec<_> = file
+        .tensors()
+        .iter()
+        .map(|tensor| Tensor { name: tensor.name.clone(), dims: tensor.dims.clone(), kind: tensor.kind })
+        .collect();
+    let mut compared = 0;
+    for (name, row) in reference.as_object().unwrap() {
+        let Ok(file_type) = name.parse::<FileType>() else { continue };
+        let assigned = assign(file_type, &facts(4), &tensors, &[]).unwrap();
+        let (mut counts, mut bytes) = (BTreeMap::new(), 0);
+        for (tensor, assignment) in tensors.iter().zip(assigned) {
+            *counts.entry(assignment.kind.name()).or_insert(0_u64) += 1;
+            bytes += assignment.kind.bytes(tensor.dims.iter().product::<u64>() as usize).unwrap() as u64;
+        }
+        assert_eq!(serde_json::json!(counts), row["tensor_types"], "{name}");
+        assert_eq!(bytes, row["tensor_bytes"].as_u64().unwrap(), "{name}");
+        compared += 1;
+    }
+    assert!(compared >= 12, "{compared} file types compared");
 }
 
 const TYPES: [GgmlType; 6] =

@@ -1,4 +1,5 @@
 //! safetensors files: what the reference reads and writes, what is refused and how.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -128,7 +129,7 @@ fn the_writer_refuses_what_does_not_fit() {
     let error = create(&[one.clone(), one.clone()]).unwrap_err().to_string();
     assert!(error.ends_with("tensor `a` is given twice; give each its own name"), "{error}");
     fs::write(&path, b"old").unwrap();
-    let mut writer = create(&[one.clone()]).unwrap();
+    let mut writer = create(std::slice::from_ref(&one)).unwrap();
     let error = writer.write_tensor("b", &[]).unwrap_err().to_string();
     assert!(error.ends_with("tensor `b` is unknown or written already"), "{error}");
     let error = writer.finish().unwrap_err().to_string();

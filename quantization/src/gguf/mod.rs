@@ -25,6 +25,8 @@ pub use metadata::{Metadata, MetadataError};
 pub use value::{Array, Strings, Value};
 pub use writer::Writer;
 
+pub use crate::atomic::AtomicError;
+
 /// The reader under the name by which the rest of the crate may call it.
 pub type Reader = File;
 

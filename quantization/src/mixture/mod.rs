@@ -6,6 +6,7 @@
 
 mod assign;
 mod budget;
+mod exception;
 mod file_type;
 mod frontier;
 mod rule;

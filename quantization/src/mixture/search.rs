@@ -97,12 +97,11 @@ pub fn search(tensors: &[Choices], budget: u64) -> Result<Mix, SearchError> {
     let (mut chosen, price, bound) = lagrange(tensors, budget, smallest);
     improve(tensors, budget, &mut chosen);
     let (mut bytes, mut error) = total(tensors, &chosen);
-    if error > bound * (1.0 + CLOSE) {
-        if let Some(found) = frontier::search(tensors, budget, price, error) {
-            chosen = found;
-            improve(tensors, budget, &mut chosen);
-            (bytes, error) = total(tensors, &chosen);
-        }
+    let far = error > bound * (1.0 + CLOSE);
+    if let Some(found) = far.then(|| frontier::search(tensors, budget, price, error)).flatten() {
+        chosen = found;
+        improve(tensors, budget, &mut chosen);
+        (bytes, error) = total(tensors, &chosen);
     }
     Ok(Mix { chosen, bytes, error, bound: bound.min(error) })
 }

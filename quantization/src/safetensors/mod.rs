@@ -20,5 +20,7 @@ pub use header::{Header, HeaderError, TensorInfo};
 pub use sharded::{Sharded, ShardedError};
 pub use writer::{WriteError, Writer};
 
+pub use crate::atomic::AtomicError;
+
 /// Longest header that is read, in bytes (the reference's limit).
 pub const MAX_HEADER: u64 = 100_000_000;
