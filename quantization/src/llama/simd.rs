@@ -119,6 +119,10 @@ pub(super) fn products<W: Weight>(
     assert!((weights.count - 1) * weights.stride + columns <= weights.values.len(), "rows of weights");
     assert!((x.count - 1) * x.stride + columns <= x.values.len(), "rows of inputs");
     assert!((x.count - 1) * y_stride + weights.count <= y.len(), "rows of outputs");
+    #[cfg(target_arch = "x86_64")]
+    if W::KIND != F32 && x.count >= WIDEN_FROM && level() == Level::Avx512 {
+        return widened(weights, x, columns, y, y_stride);
+    }
     // Rows of x that stay in the second-level cache while the weights pass by.
     let block = (65_536 / columns.max(1)).clamp(4, 256);
     for start in (0..x.count).step_by(block) {
@@ -134,6 +138,26 @@ pub(super) fn products<W: Weight>(
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { x86::avx512(weights, x, columns, y, y_stride) },
         }
+    }
+}
+
+/// Inputs from which it pays to widen weights once.
+#[cfg(target_arch = "x86_64")]
+const WIDEN_FROM: usize = 8;
+
+/// [`products`] of weights widened a few rows at a time.
+#[cfg(target_arch = "x86_64")]
+fn widened<W: Weight>(weights: Rows<W>, x: Rows<f32>, columns: usize, y: &mut [f32], y_stride: usize) {
+    let together = (65_536 / columns.max(1)).next_multiple_of(4).clamp(4, 64);
+    let mut rows = vec![0f32; together * columns];
+    for start in (0..weights.count).step_by(together) {
+        let count = together.min(weights.count - start);
+        for (row, out) in rows.chunks_exact_mut(columns.max(1)).take(count).enumerate() {
+            let from = &weights.values[(start + row) * weights.stride..][..columns];
+            // SAFETY: the caller found the level; both slices have `columns` values.
+            unsafe { x86::widen512(from.as_ptr(), columns, out.as_mut_ptr()) };
+        }
+        products(Rows { values: &rows, count, stride: columns }, x, columns, &mut y[start..], y_stride);
     }
 }
 
@@ -292,10 +316,65 @@ mod x86 {
                     }
                 }
             }
+            if R == 4 && C == 4 {
+                let totals = totals_of_sixteen(|c, r| sums[r % R][c % C]);
+                _mm_storeu_ps(y, _mm512_extractf32x4_ps::<0>(totals));
+                _mm_storeu_ps(y.add(y_stride), _mm512_extractf32x4_ps::<1>(totals));
+                _mm_storeu_ps(y.add(2 * y_stride), _mm512_extractf32x4_ps::<2>(totals));
+                _mm_storeu_ps(y.add(3 * y_stride), _mm512_extractf32x4_ps::<3>(totals));
+                return;
+            }
             for (r, sums) in sums.iter().enumerate() {
                 for (c, &sum) in sums.iter().enumerate() {
-                    *y.add(c * y_stride + r) = _mm512_reduce_add_ps(sum);
+                    *y.add(c * y_stride + r) = total(sum);
                 }
+            }
+        }
+    }
+
+    /// Sum of 16 lanes, in each quarter `(0 + 2) + (1 + 3)`, then `(first + second) + (third + fourth)` of the quarters.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    fn total(lanes: __m512) -> f32 {
+        let pairs = _mm512_add_ps(lanes, _mm512_shuffle_ps::<0x4e>(lanes, lanes));
+        let quarters = _mm512_add_ps(pairs, _mm512_shuffle_ps::<0xb1>(pairs, pairs));
+        let halves = _mm512_add_ps(quarters, _mm512_shuffle_f32x4::<0xb1>(quarters, quarters));
+        _mm512_cvtss_f32(_mm512_add_ps(halves, _mm512_shuffle_f32x4::<0x4e>(halves, halves)))
+    }
+
+    /// [`total`] of `sum(c, r)` for c, r < 4 at place `4c + r`, bit for bit.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    fn totals_of_sixteen(sum: impl Fn(usize, usize) -> __m512) -> __m512 {
+        let mut four = [_mm512_setzero_ps(); 4];
+        for (c, four) in four.iter_mut().enumerate() {
+            let pairs =
+                |a: __m512, b: __m512| _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            let (low, high) = (pairs(sum(c, 0), sum(c, 1)), pairs(sum(c, 2), sum(c, 3)));
+            let (low, high) = (_mm512_castps_pd(low), _mm512_castps_pd(high));
+            let (even, odd) = (_mm512_unpacklo_pd(low, high), _mm512_unpackhi_pd(low, high));
+            *four = _mm512_add_ps(_mm512_castpd_ps(even), _mm512_castpd_ps(odd));
+        }
+        let quarters = |a: __m512, b: __m512| {
+            _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b))
+        };
+        quarters(quarters(four[0], four[1]), quarters(four[2], four[3]))
+    }
+
+    /// Widens `count` weights.
+    ///
+    /// # Safety
+    /// The processor has the features; both pointers have `count` values.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+    pub(super) unsafe fn widen512<W: Weight>(from: *const W, count: usize, to: *mut f32) {
+        let whole = count / 16 * 16;
+        // SAFETY: all places are below `count`.
+        unsafe {
+            for place in (0..whole).step_by(16) {
+                _mm512_storeu_ps(to.add(place), load512(from.add(place)));
+            }
+            for place in whole..count {
+                *to.add(place) = (*from.add(place)).widen();
             }
         }
     }

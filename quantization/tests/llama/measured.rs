@@ -41,6 +41,5 @@ fn a_model_compared_with_itself_differs_by_nothing() {
 
 fn near(scores: &Scores, expected: f64, tolerance: f64) {
     let mean = scores.mean_nll().unwrap();
-    println!("{mean} ± {}", scores.standard_error().unwrap());
     assert!((mean - expected).abs() < tolerance, "{mean}, expected {expected}");
 }
