@@ -135,16 +135,21 @@ pub(crate) fn largest<const N: usize>(block: &[f32; N]) -> f32 {
     f32::from_bits(block.iter().fold(0, |most, x| (x.to_bits() & 0x7FFF_FFFF).max(most)))
 }
 
-/// The weight of largest magnitude with its sign, the first one on ties.
+/// The weight of largest magnitude with its sign, the first one on ties; +0 for a block of zeros.
 #[inline(always)]
 pub(crate) fn extreme<const N: usize>(block: &[f32; N]) -> f32 {
-    let most = largest(block).to_bits();
-    let mut first = N as u32 - 1;
-    for (i, x) in block.iter().enumerate() {
-        let found = if x.to_bits() & 0x7FFF_FFFF == most { i as u32 } else { N as u32 - 1 };
-        first = first.min(found);
+    // As signed integers the largest is the most positive float, as unsigned ones the most negative.
+    let (mut positive, mut negative) = (0_i32, 0_u32);
+    for x in block {
+        positive = positive.max(x.to_bits() as i32);
+        negative = negative.max(x.to_bits());
     }
-    block[first as usize]
+    let positive = positive as u32;
+    let magnitude = if negative >> 31 == 1 { negative & 0x7FFF_FFFF } else { 0 };
+    if positive != magnitude {
+        return f32::from_bits(if positive > magnitude { positive } else { negative });
+    }
+    block.iter().copied().find(|x| *x != 0.0 && x.to_bits() & 0x7FFF_FFFF == positive).unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -179,6 +184,9 @@ mod tests {
         assert_eq!(extreme(&block), -4.0);
         block[1] = 4.0;
         assert_eq!(extreme(&block), 4.0);
+        block[30] = -4.5;
+        assert_eq!(extreme(&block), -4.5);
+        assert_eq!(extreme(&[-0.0; 32]).to_bits(), 0);
     }
 
     #[test]

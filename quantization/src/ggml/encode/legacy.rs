@@ -141,9 +141,11 @@ pub(super) fn low_nibbles(codes: &[u8; 32], out: &mut [u8]) {
 /// Bit e of a little-endian u32: bit 4 of code e.
 #[inline(always)]
 pub(super) fn fifth_bits(codes: &[u8; 32]) -> [u8; 4] {
-    let mut bits = 0_u32;
-    for (e, code) in codes.iter().enumerate() {
-        bits |= u32::from(code >> 4 & 1) << e;
+    let mut bits = [0; 4];
+    for (bits, codes) in bits.iter_mut().zip(codes.as_chunks::<8>().0) {
+        // Byte i holds a bit at 8i; the product moves it to 56 + i.
+        let spread = u64::from_le_bytes(*codes) >> 4 & 0x0101_0101_0101_0101;
+        *bits = (spread.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
     }
-    bits.to_le_bytes()
+    bits
 }
