@@ -149,7 +149,14 @@ pub(crate) fn extreme<const N: usize>(block: &[f32; N]) -> f32 {
     if positive != magnitude {
         return f32::from_bits(if positive > magnitude { positive } else { negative });
     }
-    block.iter().copied().find(|x| *x != 0.0 && x.to_bits() & 0x7FFF_FFFF == positive).unwrap_or(0.0)
+    if positive == 0 { 0.0 } else { first_of(f32::from_bits(positive), block) }
+}
+
+/// `magnitude` with the sign of the first weight that has it.
+#[cold]
+#[inline(never)]
+fn first_of(magnitude: f32, block: &[f32]) -> f32 {
+    block.iter().copied().find(|x| x.abs() == magnitude).unwrap_or(magnitude)
 }
 
 #[cfg(test)]

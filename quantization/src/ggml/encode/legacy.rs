@@ -112,8 +112,13 @@ fn range(x: &[f32; 32]) -> (f32, f32) {
         high = high.max(k);
     }
     let [min, max] = [low, high].map(|k| f32::from_bits(key(k) as u32));
-    let min = if min == 0.0 { x.iter().copied().find(|x| *x == 0.0).unwrap_or(min) } else { min };
-    (min, max)
+    (if min == 0.0 { first_zero(x) } else { min }, max)
+}
+
+#[cold]
+#[inline(never)]
+fn first_zero(x: &[f32]) -> f32 {
+    x.iter().copied().find(|x| *x == 0.0).unwrap_or(0.0)
 }
 
 /// Scale and codes of Q8_0 and Q8_1.
