@@ -138,16 +138,15 @@ pub(crate) fn largest<const N: usize>(block: &[f32; N]) -> f32 {
 /// The weight of largest magnitude with its sign, the first one on ties; +0 for a block of zeros.
 #[inline(always)]
 pub(crate) fn extreme<const N: usize>(block: &[f32; N]) -> f32 {
-    // As signed integers the largest is the most positive float, as unsigned ones the most negative.
-    let (mut positive, mut negative) = (0_i32, 0_u32);
+    let (mut positive, mut magnitude) = (0, 0);
     for x in block {
-        positive = positive.max(x.to_bits() as i32);
-        negative = negative.max(x.to_bits());
+        let bits = x.to_bits();
+        let sign = (bits as i32 >> 31) as u32;
+        positive = (bits & !sign).max(positive);
+        magnitude = (bits & sign & 0x7FFF_FFFF).max(magnitude);
     }
-    let positive = positive as u32;
-    let magnitude = if negative >> 31 == 1 { negative & 0x7FFF_FFFF } else { 0 };
     if positive != magnitude {
-        return f32::from_bits(if positive > magnitude { positive } else { negative });
+        return if positive > magnitude { f32::from_bits(positive) } else { -f32::from_bits(magnitude) };
     }
     if positive == 0 { 0.0 } else { first_of(f32::from_bits(positive), block) }
 }
