@@ -16,7 +16,7 @@ for_each_processor! {
         for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(18 * BLOCKS)) {
             let piece = signed(weights, 8.0);
             for (block, out) in out.as_chunks_mut::<18>().0.iter_mut().enumerate() {
-                out[..2].copy_from_slice(&half(piece.scales[block]));
+                out[..2].copy_from_slice(&piece.scales[block]);
                 low_nibbles(&piece.codes[block], &mut out[2..]);
             }
         }
@@ -27,8 +27,8 @@ for_each_processor! {
         for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(20 * BLOCKS)) {
             let piece = shifted(weights, 15.0);
             for (block, out) in out.as_chunks_mut::<20>().0.iter_mut().enumerate() {
-                out[..2].copy_from_slice(&half(piece.scales[block]));
-                out[2..4].copy_from_slice(&half(piece.mins[block]));
+                out[..2].copy_from_slice(&piece.scales[block]);
+                out[2..4].copy_from_slice(&piece.mins[block]);
                 low_nibbles(&piece.codes[block], &mut out[4..]);
             }
         }
@@ -39,7 +39,7 @@ for_each_processor! {
         for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(22 * BLOCKS)) {
             let piece = signed(weights, 16.0);
             for (block, out) in out.as_chunks_mut::<22>().0.iter_mut().enumerate() {
-                out[..2].copy_from_slice(&half(piece.scales[block]));
+                out[..2].copy_from_slice(&piece.scales[block]);
                 out[2..6].copy_from_slice(&fifth_bits(&piece.codes[block]));
                 low_nibbles(&piece.codes[block], &mut out[6..]);
             }
@@ -51,8 +51,8 @@ for_each_processor! {
         for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(24 * BLOCKS)) {
             let piece = shifted(weights, 31.0);
             for (block, out) in out.as_chunks_mut::<24>().0.iter_mut().enumerate() {
-                out[..2].copy_from_slice(&half(piece.scales[block]));
-                out[2..4].copy_from_slice(&half(piece.mins[block]));
+                out[..2].copy_from_slice(&piece.scales[block]);
+                out[2..4].copy_from_slice(&piece.mins[block]);
                 out[4..8].copy_from_slice(&fifth_bits(&piece.codes[block]));
                 low_nibbles(&piece.codes[block], &mut out[8..]);
             }
@@ -84,52 +84,54 @@ for_each_processor! {
     }
 }
 
-/// Sixteen blocks: their scales, minima (zero for [`signed`]) and codes.
+/// Sixteen blocks: their scales and minima (zero for [`signed`]) in half precision, and their codes.
 struct Piece {
-    scales: [f32; BLOCKS],
-    mins: [f32; BLOCKS],
+    scales: [[u8; 2]; BLOCKS],
+    mins: [[u8; 2]; BLOCKS],
     codes: [[u8; 32]; BLOCKS],
 }
 
 /// Scales and codes with the extreme weight at code 0: d = m/−`zero`, q = ⌊x/d + `zero` + 0.5⌋ < 2·`zero`.
 #[inline(always)]
 fn signed(weights: &[f32], zero: f32) -> Piece {
-    let mut piece = Piece { scales: [0.0; BLOCKS], mins: [0.0; BLOCKS], codes: [[0; 32]; BLOCKS] };
     let blocks = weights.as_chunks::<32>().0;
-    for (d, x) in piece.scales.iter_mut().zip(blocks) {
+    let (mut scales, mut codes) = ([0.0; BLOCKS], [[0; 32]; BLOCKS]);
+    for (d, x) in scales.iter_mut().zip(blocks) {
         *d = extreme(x) * (-1.0 / zero); // a power of two: the product is the quotient
     }
+    let inverses = scales.map(reciprocal);
     let (shift, top) = (zero + 0.5, 2.0 * zero - 1.0);
-    for ((codes, x), d) in piece.codes.iter_mut().zip(blocks).zip(piece.scales) {
-        let inverse = reciprocal(d);
+    for ((codes, x), inverse) in codes.iter_mut().zip(blocks).zip(inverses) {
         // Where 1/d overflows, C's cast of ±infinity and NaN to a byte gives 0 on x86, and so all codes.
         let (inverse, keep) = if inverse.is_finite() { (inverse, 0xFF) } else { (0.0, 0) };
         for (code, x) in codes.iter_mut().zip(x) {
             *code = truncate(x * inverse + shift, top) & keep;
         }
     }
-    piece
+    Piece { scales: scales.map(half), mins: [[0; 2]; BLOCKS], codes }
 }
 
 /// Scales, minima and codes: d = (max − min)/`top`, q = ⌊(x − min)/d + 0.5⌋.
 #[inline(always)]
 fn shifted(weights: &[f32], top: f32) -> Piece {
-    let mut piece = Piece { scales: [0.0; BLOCKS], mins: [0.0; BLOCKS], codes: [[0; 32]; BLOCKS] };
     let blocks = weights.as_chunks::<32>().0;
-    for ((d, least), x) in piece.scales.iter_mut().zip(&mut piece.mins).zip(blocks) {
-        let (min, max) = range(x);
-        (*d, *least) = ((max - min) / top, min);
+    let (mut mins, mut maxs, mut codes) = ([0.0; BLOCKS], [0.0; BLOCKS], [[0; 32]; BLOCKS]);
+    for ((min, max), x) in mins.iter_mut().zip(&mut maxs).zip(blocks) {
+        (*min, *max) = range(x);
     }
-    let scales = piece.scales.iter().zip(piece.mins);
-    for ((codes, x), (d, min)) in piece.codes.iter_mut().zip(blocks).zip(scales) {
-        let inverse = reciprocal(*d);
+    let mut scales = [0.0; BLOCKS];
+    for ((d, min), max) in scales.iter_mut().zip(mins).zip(maxs) {
+        *d = (max - min) / top;
+    }
+    let inverses = scales.map(reciprocal);
+    for ((codes, x), (inverse, min)) in codes.iter_mut().zip(blocks).zip(inverses.iter().zip(mins)) {
         // As in `signed`, an infinite 1/d makes every code 0.
-        let inverse = if inverse.is_finite() { inverse } else { 0.0 };
+        let inverse = if inverse.is_finite() { *inverse } else { 0.0 };
         for (code, x) in codes.iter_mut().zip(x) {
             *code = truncate((x - min) * inverse + 0.5, top);
         }
     }
-    piece
+    Piece { scales: scales.map(half), mins: mins.map(half), codes }
 }
 
 /// Smallest and largest weight. Of several zeros the first gives the minimum's sign, as comparing in order does.
