@@ -30,6 +30,10 @@ pub(crate) enum Processor {
 /// The best that this processor has.
 #[inline]
 pub(crate) fn processor() -> Processor {
+    #[cfg(test)]
+    if let Some(processor) = FORCED.get() {
+        return processor;
+    }
     #[cfg(target_arch = "x86_64")]
     {
         let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
@@ -41,6 +45,30 @@ pub(crate) fn processor() -> Processor {
         }
     }
     Processor::Baseline
+}
+
+#[cfg(test)]
+thread_local! {
+    static FORCED: std::cell::Cell<Option<Processor>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `test` with the code for each instruction set that this machine has, until one fails.
+#[cfg(test)]
+pub(crate) fn with_each_processor<E>(mut test: impl FnMut(Processor) -> Result<(), E>) -> Result<(), E> {
+    let best = processor();
+    let mut all = vec![Processor::Baseline];
+    #[cfg(target_arch = "x86_64")]
+    {
+        all.extend((best != Processor::Baseline).then_some(Processor::Avx2));
+        all.extend((best == Processor::Avx512).then_some(Processor::Avx512));
+    }
+    let results = all.into_iter().map(|processor| {
+        FORCED.set(Some(processor));
+        test(processor)
+    });
+    let result = results.collect();
+    FORCED.set(None);
+    result
 }
 
 /// Functions whose body is compiled for each [`Processor`] and run by the best one.
