@@ -78,9 +78,9 @@ for_each_processor! {
         for ((code, x), step) in codes.iter_mut().zip(x).zip(steps) {
             let a = x.abs();
             let (mut best, mut error) = (0_u32, a);
-            for i in 1..8 {
-                let distance = (DOUBLED[i] * step - a).abs();
-                best = if distance < error { i as u32 } else { best };
+            for i in 1..8_u32 {
+                let distance = (DOUBLED[i as usize] * step - a).abs();
+                best = if distance < error { i } else { best };
                 error = if distance < error { distance } else { error };
             }
             let sign = if best == 0 { 0 } else { x.to_bits() >> 28 & 8 };
