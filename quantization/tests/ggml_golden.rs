@@ -2,6 +2,8 @@
 //!
 //! The rows lie in the data folder named by `BENKYOKAI_DATA`; without it these tests are skipped.
 
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -30,6 +30,10 @@ pub(crate) enum Processor {
 /// The best that this processor has.
 #[inline]
 pub(crate) fn processor() -> Processor {
+    #[cfg(test)]
+    if let Some(processor) = FORCED.get() {
+        return processor;
+    }
     #[cfg(target_arch = "x86_64")]
     {
         let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
@@ -41,6 +45,30 @@ pub(crate) fn processor() -> Processor {
         }
     }
     Processor::Baseline
+}
+
+#[cfg(test)]
+thread_local! {
+    static FORCED: std::cell::Cell<Option<Processor>> = const { std::cell::Cell::new(None) };
+}
+
+/// Runs `test` with the code for each instruction set that this machine has, until one fails.
+#[cfg(test)]
+pub(crate) fn with_each_processor<E>(mut test: impl FnMut(Processor) -> Result<(), E>) -> Result<(), E> {
+    let best = processor();
+    let mut all = vec![Processor::Baseline];
+    #[cfg(target_arch = "x86_64")]
+    {
+        all.extend((best != Processor::Baseline).then_some(Processor::Avx2));
+        all.extend((best == Processor::Avx512).then_some(Processor::Avx512));
+    }
+    let results = all.into_iter().map(|processor| {
+        FORCED.set(Some(processor));
+        test(processor)
+    });
+    let result = results.collect();
+    FORCED.set(None);
+    result
 }
 
 /// Functions whose body is compiled for each [`Processor`] and run by the best one.
@@ -135,16 +163,27 @@ pub(crate) fn largest<const N: usize>(block: &[f32; N]) -> f32 {
     f32::from_bits(block.iter().fold(0, |most, x| (x.to_bits() & 0x7FFF_FFFF).max(most)))
 }
 
-/// The weight of largest magnitude with its sign, the first one on ties.
+/// The weight of largest magnitude with its sign, the first one on ties; +0 for a block of zeros.
 #[inline(always)]
 pub(crate) fn extreme<const N: usize>(block: &[f32; N]) -> f32 {
-    let most = largest(block).to_bits();
-    let mut first = N as u32 - 1;
-    for (i, x) in block.iter().enumerate() {
-        let found = if x.to_bits() & 0x7FFF_FFFF == most { i as u32 } else { N as u32 - 1 };
-        first = first.min(found);
+    let (mut positive, mut magnitude) = (0, 0);
+    for x in block {
+        let bits = x.to_bits();
+        let sign = (bits as i32 >> 31) as u32;
+        positive = (bits & !sign).max(positive);
+        magnitude = (bits & sign & 0x7FFF_FFFF).max(magnitude);
     }
-    block[first as usize]
+    if positive != magnitude {
+        return if positive > magnitude { f32::from_bits(positive) } else { -f32::from_bits(magnitude) };
+    }
+    if positive == 0 { 0.0 } else { first_of(f32::from_bits(positive), block) }
+}
+
+/// `magnitude` with the sign of the first weight that has it.
+#[cold]
+#[inline(never)]
+fn first_of(magnitude: f32, block: &[f32]) -> f32 {
+    block.iter().copied().find(|x| x.abs() == magnitude).unwrap_or(magnitude)
 }
 
 #[cfg(test)]
@@ -179,6 +218,9 @@ mod tests {
         assert_eq!(extreme(&block), -4.0);
         block[1] = 4.0;
         assert_eq!(extreme(&block), 4.0);
+        block[30] = -4.5;
+        assert_eq!(extreme(&block), -4.5);
+        assert_eq!(extreme(&[-0.0; 32]).to_bits(), 0);
     }
 
     #[test]

@@ -6,32 +6,51 @@ use crate::ggml::lanes::{for_each_processor, largest};
 /// E2M1 magnitudes, doubled; the step is halved to compensate.
 const DOUBLED: [f32; 8] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0];
 
-for_each_processor! {
-    /// `{ u8 e; u8 qs[16] }`: e = ⌊log₂ max|x|⌋ − 2 + 127, the code nearest to x/2^(e−127).
-    pub(super) fn mxfp4(weights: &[f32], out: &mut [u8]) {
-        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<17>().0) {
-            let e = shared_exponent(largest(x));
-            let codes = nearest_codes(x, e8m0_to_f32_half(e));
-            out[0] = e;
-            for (j, out) in out[1..].iter_mut().enumerate() {
-                *out = codes[j] | codes[j + 16] << 4;
+/// Weights whose codes are found in one loop.
+const PIECE: usize = 512;
+
+/// `{ u8 e; u8 qs[16] }`: e = ⌊log₂ max|x|⌋ − 2 + 127, the code nearest to x/2^(e−127).
+pub(super) fn mxfp4(weights: &[f32], out: &mut [u8]) {
+    for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(PIECE / 32 * 17)) {
+        let (mut steps, mut codes) = ([0.0; PIECE], [0; PIECE]);
+        let blocks = out.as_chunks_mut::<17>().0;
+        let numbers = weights.as_chunks::<32>().0.iter().zip(steps.as_chunks_mut::<32>().0);
+        for ((x, steps), out) in numbers.zip(blocks.iter_mut()) {
+            out[0] = shared_exponent(largest(x));
+            steps.fill(e8m0_to_f32_half(out[0]));
+        }
+        nearest_codes(weights, &steps, &mut codes);
+        for (out, codes) in blocks.iter_mut().zip(codes.as_chunks::<32>().0) {
+            pack(codes, &mut out[1..]);
+        }
+    }
+}
+
+/// `{ u8 d[4]; u8 qs[32] }`: per 16 weights d = UE4M3(max|x|/6) and the code nearest to x/d.
+pub(super) fn nvfp4(weights: &[f32], out: &mut [u8]) {
+    for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(PIECE / 64 * 36)) {
+        let (mut steps, mut codes) = ([0.0; PIECE], [0; PIECE]);
+        let blocks = out.as_chunks_mut::<36>().0;
+        let runs = weights.as_chunks::<16>().0.iter().zip(steps.as_chunks_mut::<16>().0);
+        for ((x, steps), scale) in runs.zip(blocks.iter_mut().flat_map(|block| &mut block[..4])) {
+            *scale = f32_to_ue4m3(largest(x) / 6.0);
+            steps.fill(ue4m3_to_f32(*scale) * 0.5);
+        }
+        nearest_codes(weights, &steps, &mut codes);
+        for (out, codes) in blocks.iter_mut().zip(codes.as_chunks::<64>().0) {
+            for (out, codes) in out[4..].as_chunks_mut::<8>().0.iter_mut().zip(codes.as_chunks::<16>().0) {
+                pack(codes, out);
             }
         }
     }
+}
 
-    /// `{ u8 d[4]; u8 qs[32] }`: per 16 weights d = UE4M3(max|x|/6) and the code nearest to x/d.
-    pub(super) fn nvfp4(weights: &[f32], out: &mut [u8]) {
-        for (x, out) in weights.as_chunks::<64>().0.iter().zip(out.as_chunks_mut::<36>().0) {
-            let (scales, out) = out.split_at_mut(4);
-            let runs = x.as_chunks::<16>().0.iter().zip(out.as_chunks_mut::<8>().0);
-            for ((x, out), scale) in runs.zip(scales) {
-                *scale = f32_to_ue4m3(largest(x) / 6.0);
-                let codes = nearest_codes(x, ue4m3_to_f32(*scale) * 0.5);
-                for (j, out) in out.iter_mut().enumerate() {
-                    *out = codes[j] | codes[j + 8] << 4;
-                }
-            }
-        }
+/// Byte j: code j below code j + half a run.
+#[inline(always)]
+fn pack(codes: &[u8], out: &mut [u8]) {
+    let (low, high) = codes.split_at(codes.len() / 2);
+    for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
+        *out = low | high << 4;
     }
 }
 
@@ -53,23 +72,21 @@ fn shared_exponent(largest: f32) -> u8 {
     ((f64::from(largest).log2() as f32).floor() as i32 + 125) as u8
 }
 
-/// The first code with the smallest |F·step − x|; magnitudes suffice, for the wrong sign is never nearer than 0.
-#[inline(always)]
-fn nearest_codes<const N: usize>(x: &[f32; N], step: f32) -> [u8; N] {
-    let mut codes = [0; N];
-    let points = DOUBLED.map(|point| point * step);
-    for (code, x) in codes.iter_mut().zip(x) {
-        let a = x.abs();
-        let (mut best, mut error) = (0_u32, a);
-        for (i, point) in points.iter().enumerate().skip(1) {
-            let distance = (point - a).abs();
-            best = if distance < error { i as u32 } else { best };
-            error = if distance < error { distance } else { error };
+for_each_processor! {
+    /// The first code with the smallest |F·step − x|; magnitudes suffice: the wrong sign is never nearer than 0.
+    fn nearest_codes(x: &[f32], steps: &[f32], codes: &mut [u8]) {
+        for ((code, x), step) in codes.iter_mut().zip(x).zip(steps) {
+            let a = x.abs();
+            let (mut best, mut error) = (0_u32, a);
+            for i in 1..8_u32 {
+                let distance = (DOUBLED[i as usize] * step - a).abs();
+                best = if distance < error { i } else { best };
+                error = if distance < error { distance } else { error };
+            }
+            let sign = if best == 0 { 0 } else { x.to_bits() >> 28 & 8 };
+            *code = (best | sign) as u8;
         }
-        let sign = if best == 0 { 0 } else { x.to_bits() >> 28 & 8 };
-        *code = (best | sign) as u8;
     }
-    codes
 }
 
 #[cfg(test)]

@@ -104,23 +104,24 @@ fn scales(x: &Tile, w: &Tile) -> Lane {
     scale
 }
 
-/// Σ (w·q)·x and Σ (w·q)·q for the table values q of each lane's scale.
-#[inline(always)]
-fn fit(inverse: &Lane, x: &Tile, w: &Tile) -> (Lane, Lane) {
-    let (mut sum_qx, mut sum_q2) = ([0.0; LANES], [0.0; LANES]);
-    for (x, w) in x.iter().zip(w) {
-        let mut scaled = [0.0; LANES];
-        for lane in 0..LANES {
-            scaled[lane] = inverse[lane] * x[lane];
+for_each_processor! {
+    /// Σ (w·q)·x and Σ (w·q)·q for the table values q of each lane's scale.
+    fn fit(inverse: &Lane, x: &Tile, w: &Tile) -> (Lane, Lane) {
+        let (mut sum_qx, mut sum_q2) = ([0.0; LANES], [0.0; LANES]);
+        for (x, w) in x.iter().zip(w) {
+            let mut scaled = [0.0; LANES];
+            for lane in 0..LANES {
+                scaled[lane] = inverse[lane] * x[lane];
+            }
+            let q = values(&scaled);
+            for lane in 0..LANES {
+                let wq = w[lane] * q[lane];
+                sum_qx[lane] += wq * x[lane];
+                sum_q2[lane] += wq * q[lane];
+            }
         }
-        let q = values(&scaled);
-        for lane in 0..LANES {
-            let wq = w[lane] * q[lane];
-            sum_qx[lane] += wq * x[lane];
-            sum_q2[lane] += wq * q[lane];
-        }
+        (sum_qx, sum_q2)
     }
-    (sum_qx, sum_q2)
 }
 
 /// Half-way between values k and k + 1; a tie, and NaN, takes the upper.
@@ -140,21 +141,22 @@ fn values(scaled: &Lane) -> Lane {
     q
 }
 
-/// The index of the table value nearest to each x·inverse.
-#[inline(always)]
-fn indices(x: &Tile, inverse: &Lane) -> [[u8; LANES]; 32] {
-    let mut codes = [[0; LANES]; 32];
-    for (codes, x) in codes.iter_mut().zip(x) {
-        for lane in 0..LANES {
-            let scaled = inverse[lane] * x[lane];
-            let mut index = 0_i32;
-            for k in 0..15 {
-                index += if scaled < middle(k) { 0 } else { 1 };
+for_each_processor! {
+    /// The index of the table value nearest to each x·inverse.
+    fn indices(x: &Tile, inverse: &Lane) -> [[u8; LANES]; 32] {
+        let mut codes = [[0; LANES]; 32];
+        for (codes, x) in codes.iter_mut().zip(x) {
+            for lane in 0..LANES {
+                let scaled = inverse[lane] * x[lane];
+                let mut index = 0_i32;
+                for k in 0..15 {
+                    index += if scaled < middle(k) { 0 } else { 1 };
+                }
+                codes[lane] = index as u8;
             }
-            codes[lane] = index as u8;
         }
+        codes
     }
-    codes
 }
 
 /// The search's weight of each element. `RUNS` lanes share one mean square, added in order.

@@ -4,44 +4,58 @@
 
 use crate::ggml::lanes::{extreme, for_each_processor, half, largest, reciprocal, round_away, truncate};
 
+/// Weights whose codes are found in one loop.
+const PIECE: usize = 512;
+
+/// Blocks of a piece.
+const BLOCKS: usize = PIECE / 32;
+
 for_each_processor! {
     /// `{ f16 d; u8 qs[16] }`: d = m/−8, q = ⌊x/d + 8.5⌋ ≤ 15.
     pub(super) fn q4_0(weights: &[f32], out: &mut [u8]) {
-        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<18>().0) {
-            let (d, codes) = signed(x, 8.0);
-            out[..2].copy_from_slice(&half(d));
-            low_nibbles(&codes, &mut out[2..]);
+        for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(18 * BLOCKS)) {
+            let piece = signed(weights, 8.0);
+            for (block, out) in out.as_chunks_mut::<18>().0.iter_mut().enumerate() {
+                out[..2].copy_from_slice(&piece.scales[block]);
+                low_nibbles(&piece.codes[block], &mut out[2..]);
+            }
         }
     }
 
     /// `{ f16 d; f16 m; u8 qs[16] }`: d = (max − min)/15, q = ⌊(x − min)/d + 0.5⌋ ≤ 15.
     pub(super) fn q4_1(weights: &[f32], out: &mut [u8]) {
-        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<20>().0) {
-            let (d, min, codes) = shifted(x, 15.0);
-            out[..2].copy_from_slice(&half(d));
-            out[2..4].copy_from_slice(&half(min));
-            low_nibbles(&codes, &mut out[4..]);
+        for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(20 * BLOCKS)) {
+            let piece = shifted(weights, 15.0);
+            for (block, out) in out.as_chunks_mut::<20>().0.iter_mut().enumerate() {
+                out[..2].copy_from_slice(&piece.scales[block]);
+                out[2..4].copy_from_slice(&piece.mins[block]);
+                low_nibbles(&piece.codes[block], &mut out[4..]);
+            }
         }
     }
 
     /// `{ f16 d; u32 qh; u8 qs[16] }`: d = m/−16, q = ⌊x/d + 16.5⌋ ≤ 31.
     pub(super) fn q5_0(weights: &[f32], out: &mut [u8]) {
-        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<22>().0) {
-            let (d, codes) = signed(x, 16.0);
-            out[..2].copy_from_slice(&half(d));
-            out[2..6].copy_from_slice(&fifth_bits(&codes));
-            low_nibbles(&codes, &mut out[6..]);
+        for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(22 * BLOCKS)) {
+            let piece = signed(weights, 16.0);
+            for (block, out) in out.as_chunks_mut::<22>().0.iter_mut().enumerate() {
+                out[..2].copy_from_slice(&piece.scales[block]);
+                out[2..6].copy_from_slice(&fifth_bits(&piece.codes[block]));
+                low_nibbles(&piece.codes[block], &mut out[6..]);
+            }
         }
     }
 
     /// `{ f16 d; f16 m; u32 qh; u8 qs[16] }`: d = (max − min)/31, q = ⌊(x − min)/d + 0.5⌋.
     pub(super) fn q5_1(weights: &[f32], out: &mut [u8]) {
-        for (x, out) in weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<24>().0) {
-            let (d, min, codes) = shifted(x, 31.0);
-            out[..2].copy_from_slice(&half(d));
-            out[2..4].copy_from_slice(&half(min));
-            out[4..8].copy_from_slice(&fifth_bits(&codes));
-            low_nibbles(&codes, &mut out[8..]);
+        for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(24 * BLOCKS)) {
+            let piece = shifted(weights, 31.0);
+            for (block, out) in out.as_chunks_mut::<24>().0.iter_mut().enumerate() {
+                out[..2].copy_from_slice(&piece.scales[block]);
+                out[2..4].copy_from_slice(&piece.mins[block]);
+                out[4..8].copy_from_slice(&fifth_bits(&piece.codes[block]));
+                low_nibbles(&piece.codes[block], &mut out[8..]);
+            }
         }
     }
 
@@ -70,34 +84,54 @@ for_each_processor! {
     }
 }
 
-/// Scale and codes with the extreme weight at code 0: d = m/−`zero`, q = ⌊x/d + `zero` + 0.5⌋ < 2·`zero`.
-#[inline(always)]
-fn signed(x: &[f32; 32], zero: f32) -> (f32, [u8; 32]) {
-    let d = extreme(x) / -zero;
-    let inverse = reciprocal(d);
-    // Where 1/d overflows, C's cast of ±infinity and NaN to a byte gives 0 on x86, and so all codes.
-    let (inverse, keep) = if inverse.is_finite() { (inverse, 0xFF) } else { (0.0, 0) };
-    let (shift, top) = (zero + 0.5, 2.0 * zero - 1.0);
-    let mut codes = [0; 32];
-    for (code, x) in codes.iter_mut().zip(x) {
-        *code = truncate(x * inverse + shift, top) & keep;
-    }
-    (d, codes)
+/// Sixteen blocks: their scales and minima (zero for [`signed`]) in half precision, and their codes.
+struct Piece {
+    scales: [[u8; 2]; BLOCKS],
+    mins: [[u8; 2]; BLOCKS],
+    codes: [[u8; 32]; BLOCKS],
 }
 
-/// Scale, minimum and codes: d = (max − min)/`top`, q = ⌊(x − min)/d + 0.5⌋.
+/// Scales and codes with the extreme weight at code 0: d = m/−`zero`, q = ⌊x/d + `zero` + 0.5⌋ < 2·`zero`.
 #[inline(always)]
-fn shifted(x: &[f32; 32], top: f32) -> (f32, f32, [u8; 32]) {
-    let (min, max) = range(x);
-    let d = (max - min) / top;
-    let inverse = reciprocal(d);
-    // As in `signed`, an infinite 1/d makes every code 0.
-    let inverse = if inverse.is_finite() { inverse } else { 0.0 };
-    let mut codes = [0; 32];
-    for (code, x) in codes.iter_mut().zip(x) {
-        *code = truncate((x - min) * inverse + 0.5, top);
+fn signed(weights: &[f32], zero: f32) -> Piece {
+    let blocks = weights.as_chunks::<32>().0;
+    let (mut scales, mut codes) = ([0.0; BLOCKS], [[0; 32]; BLOCKS]);
+    for (d, x) in scales.iter_mut().zip(blocks) {
+        *d = extreme(x) * (-1.0 / zero); // a power of two: the product is the quotient
     }
-    (d, min, codes)
+    let inverses = scales.map(reciprocal);
+    let (shift, top) = (zero + 0.5, 2.0 * zero - 1.0);
+    for ((codes, x), inverse) in codes.iter_mut().zip(blocks).zip(inverses) {
+        // Where 1/d overflows, C's cast of ±infinity and NaN to a byte gives 0 on x86, and so all codes.
+        let (inverse, keep) = if inverse.is_finite() { (inverse, 0xFF) } else { (0.0, 0) };
+        for (code, x) in codes.iter_mut().zip(x) {
+            *code = truncate(x * inverse + shift, top) & keep;
+        }
+    }
+    Piece { scales: scales.map(half), mins: [[0; 2]; BLOCKS], codes }
+}
+
+/// Scales, minima and codes: d = (max − min)/`top`, q = ⌊(x − min)/d + 0.5⌋.
+#[inline(always)]
+fn shifted(weights: &[f32], top: f32) -> Piece {
+    let blocks = weights.as_chunks::<32>().0;
+    let (mut mins, mut maxs, mut codes) = ([0.0; BLOCKS], [0.0; BLOCKS], [[0; 32]; BLOCKS]);
+    for ((min, max), x) in mins.iter_mut().zip(&mut maxs).zip(blocks) {
+        (*min, *max) = range(x);
+    }
+    let mut scales = [0.0; BLOCKS];
+    for ((d, min), max) in scales.iter_mut().zip(mins).zip(maxs) {
+        *d = (max - min) / top;
+    }
+    let inverses = scales.map(reciprocal);
+    for ((codes, x), (inverse, min)) in codes.iter_mut().zip(blocks).zip(inverses.iter().zip(mins)) {
+        // As in `signed`, an infinite 1/d makes every code 0.
+        let inverse = if inverse.is_finite() { *inverse } else { 0.0 };
+        for (code, x) in codes.iter_mut().zip(x) {
+            *code = truncate((x - min) * inverse + 0.5, top);
+        }
+    }
+    Piece { scales: scales.map(half), mins: mins.map(half), codes }
 }
 
 /// Smallest and largest weight. Of several zeros the first gives the minimum's sign, as comparing in order does.
@@ -112,8 +146,13 @@ fn range(x: &[f32; 32]) -> (f32, f32) {
         high = high.max(k);
     }
     let [min, max] = [low, high].map(|k| f32::from_bits(key(k) as u32));
-    let min = if min == 0.0 { x.iter().copied().find(|x| *x == 0.0).unwrap_or(min) } else { min };
-    (min, max)
+    (if min == 0.0 { first_zero(x) } else { min }, max)
+}
+
+#[cold]
+#[inline(never)]
+fn first_zero(x: &[f32]) -> f32 {
+    x.iter().copied().find(|x| *x == 0.0).unwrap_or(0.0)
 }
 
 /// Scale and codes of Q8_0 and Q8_1.
@@ -141,9 +180,11 @@ pub(super) fn low_nibbles(codes: &[u8; 32], out: &mut [u8]) {
 /// Bit e of a little-endian u32: bit 4 of code e.
 #[inline(always)]
 pub(super) fn fifth_bits(codes: &[u8; 32]) -> [u8; 4] {
-    let mut bits = 0_u32;
-    for (e, code) in codes.iter().enumerate() {
-        bits |= u32::from(code >> 4 & 1) << e;
+    let mut bits = [0; 4];
+    for (bits, codes) in bits.iter_mut().zip(codes.as_chunks::<8>().0) {
+        // Byte i holds a bit at 8i; the product moves it to 56 + i.
+        let spread = u64::from_le_bytes(*codes) >> 4 & 0x0101_0101_0101_0101;
+        *bits = (spread.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
     }
-    bits.to_le_bytes()
+    bits
 }

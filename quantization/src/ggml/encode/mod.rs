@@ -7,6 +7,8 @@ mod overflow;
 mod plain;
 mod search;
 mod ternary;
+#[cfg(test)]
+mod tests;
 mod weighted;
 
 use super::lanes::for_each_processor;

@@ -3,7 +3,7 @@
 //! Both try a row of scales and keep the best by weighted error; dossier names (A) and (C). Every lane adds in
 //! ggml's order: Σ (w·x)·l and Σ (w·l)·l in (A), Σ w·l, Σ (w·l)·l, Σ (w·l)·x in (C).
 
-use crate::ggml::lanes::{LANES, Lane, Tile, nearest};
+use crate::ggml::lanes::{LANES, Lane, Tile, for_each_processor, nearest};
 
 /// Blocks whose largest magnitude is below this are zero.
 pub(super) const EPSILON: f32 = 1e-15;
@@ -69,18 +69,19 @@ pub(super) fn extremes(x: &Tile) -> Lane {
     extreme
 }
 
-/// Σ (w·x)·l and Σ (w·l)·l for the codes l of each lane's scale.
-#[inline(always)]
-fn fit(nmax: f32, inverse: &Lane, x: &Tile, w: &Tile) -> (Lane, Lane) {
-    let (mut sum_lx, mut sum_l2) = ([0.0; LANES], [0.0; LANES]);
-    for (x, w) in x.iter().zip(w) {
-        for lane in 0..LANES {
-            let l = clamp(nearest(inverse[lane] * x[lane]) as f32, -nmax, nmax - 1.0);
-            sum_lx[lane] += w[lane] * x[lane] * l;
-            sum_l2[lane] += w[lane] * l * l;
+for_each_processor! {
+    /// Σ (w·x)·l and Σ (w·l)·l for the codes l of each lane's scale.
+    fn fit(nmax: f32, inverse: &Lane, x: &Tile, w: &Tile) -> (Lane, Lane) {
+        let (mut sum_lx, mut sum_l2) = ([0.0; LANES], [0.0; LANES]);
+        for (x, w) in x.iter().zip(w) {
+            for lane in 0..LANES {
+                let l = clamp(nearest(inverse[lane] * x[lane]) as f32, -nmax, nmax - 1.0);
+                sum_lx[lane] += w[lane] * x[lane] * l;
+                sum_l2[lane] += w[lane] * l * l;
+            }
         }
+        (sum_lx, sum_l2)
     }
-    (sum_lx, sum_l2)
 }
 
 #[inline(always)]
@@ -196,20 +197,21 @@ fn codes_of(nmax: f32, choice: &Choice, x: &Tile, l: &mut Tile) {
     }
 }
 
-#[inline(always)]
-fn codes_and_sums(nmax: f32, choice: &Choice, x: &Tile, w: &Tile, l: &mut Tile) -> Sums {
-    let mut sums = Sums { l: [0.0; LANES], l2: [0.0; LANES], xl: [0.0; LANES] };
-    for ((l, x), w) in l.iter_mut().zip(x).zip(w) {
-        for lane in 0..LANES {
-            let code = clamp(nearest(choice.inverse[lane] * (x[lane] - choice.low[lane])) as f32, 0.0, nmax);
-            let wl = w[lane] * code;
-            sums.l[lane] += wl;
-            sums.l2[lane] += wl * code;
-            sums.xl[lane] += wl * x[lane];
-            l[lane] = code;
+for_each_processor! {
+    fn codes_and_sums(nmax: f32, choice: &Choice, x: &Tile, w: &Tile, l: &mut Tile) -> Sums {
+        let mut sums = Sums { l: [0.0; LANES], l2: [0.0; LANES], xl: [0.0; LANES] };
+        for ((l, x), w) in l.iter_mut().zip(x).zip(w) {
+            for lane in 0..LANES {
+                let code = clamp(nearest(choice.inverse[lane] * (x[lane] - choice.low[lane])) as f32, 0.0, nmax);
+                let wl = w[lane] * code;
+                sums.l[lane] += wl;
+                sums.l2[lane] += wl * code;
+                sums.xl[lane] += wl * x[lane];
+                l[lane] = code;
+            }
         }
+        sums
     }
-    sums
 }
 
 /// Scale and minimum of the weighted least squares, and where they exist (D > 0). Minima above 0 become 0.
@@ -229,13 +231,14 @@ fn least_squares(totals: &Totals, sums: &Sums) -> (Lane, Lane, [bool; LANES]) {
     (scale, min, solvable)
 }
 
-/// Σ w·(s·l + m − x)².
-#[inline(always)]
-fn error_of(scale: &Lane, min: &Lane, x: &Tile, w: &Tile, l: &Tile, error: &mut Lane) {
-    for ((l, x), w) in l.iter().zip(x).zip(w) {
-        for lane in 0..LANES {
-            let difference = scale[lane] * l[lane] + min[lane] - x[lane];
-            error[lane] += w[lane] * (difference * difference);
+for_each_processor! {
+    /// Σ w·(s·l + m − x)².
+    fn error_of(scale: &Lane, min: &Lane, x: &Tile, w: &Tile, l: &Tile, error: &mut Lane) {
+        for ((l, x), w) in l.iter().zip(x).zip(w) {
+            for lane in 0..LANES {
+                let difference = scale[lane] * l[lane] + min[lane] - x[lane];
+                error[lane] += w[lane] * (difference * difference);
+            }
         }
     }
 }
