@@ -3,28 +3,33 @@
 use super::super::half::{e8m0_half, f16, ue4m3_half};
 use super::{GROUP, SUBS, Weights, lane};
 
-/// Half-precision value at byte `at`.
-fn half(block: &[u8], at: usize) -> f32 {
-    f16(u16::from_le_bytes([block[at], block[at + 1]]))
+/// The 16-bit word at byte `at`.
+#[inline(always)]
+fn word(block: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([block[at], block[at + 1]])
 }
 
-/// Blocks of `LEN` weights in `BYTES` bytes: `read` fills the codes and returns scale and minimum.
+/// Blocks of `LEN` weights in `BYTES` bytes: `read` fills the codes and returns what `number` makes scales of, and minima in half precision.
 #[inline(always)]
 fn blocks<const LEN: usize, const BYTES: usize>(
     bytes: &[u8],
-    read: impl Fn(&[u8; BYTES], &mut [u8; LEN]) -> (f32, f32),
+    number: impl Fn(u16) -> f32,
+    read: impl Fn(&[u8; BYTES], &mut [u8; LEN]) -> (u16, u16),
 ) -> Weights {
     let mut codes = [0; GROUP];
-    let (mut scales, mut minima) = ([0.0; SUBS], [0.0; SUBS]);
-    let per_block = LEN / 16;
+    // Blocks are at least 32 long.
+    let (mut scales, mut minima) = ([0; SUBS / 2], [0; SUBS / 2]);
     let pairs = bytes.as_chunks::<BYTES>().0.iter().zip(codes.as_chunks_mut::<LEN>().0);
-    for (at, (block, codes)) in pairs.enumerate() {
-        let (scale, minimum) = read(block, codes);
-        for sub in at * per_block..(at + 1) * per_block {
-            (scales[lane(sub)], minima[lane(sub)]) = (scale, minimum);
-        }
+    for ((block, codes), (scale, minimum)) in pairs.zip(scales.iter_mut().zip(&mut minima)) {
+        (*scale, *minimum) = read(block, codes);
     }
-    Weights { codes, scales, minima }
+    let (scales, minima) = (scales.map(number), minima.map(f16));
+    let block = |l: usize| lane(l) / (LEN / 16);
+    Weights {
+        codes,
+        scales: std::array::from_fn(|l| scales[block(l)]),
+        minima: std::array::from_fn(|l| minima[block(l)]),
+    }
 }
 
 /// Low nibbles of the `N` bytes from byte `at` on, then high ones.
@@ -47,54 +52,58 @@ fn add_fifth_bits(high: &[u8], codes: &mut [u8; 32]) {
 
 #[inline(always)]
 pub(super) fn q4_0(bytes: &[u8]) -> Weights {
-    blocks::<32, 18>(bytes, |block, codes| {
+    blocks::<32, 18>(bytes, f16, |block, codes| {
         nibbles::<16>(block, 2, codes);
-        (half(block, 0), 0.0)
+        (word(block, 0), 0)
     })
 }
 
 #[inline(always)]
 pub(super) fn q4_1(bytes: &[u8]) -> Weights {
-    blocks::<32, 20>(bytes, |block, codes| {
+    blocks::<32, 20>(bytes, f16, |block, codes| {
         nibbles::<16>(block, 4, codes);
-        (half(block, 0), half(block, 2))
+        (word(block, 0), word(block, 2))
     })
 }
 
 #[inline(always)]
 pub(super) fn q5_0(bytes: &[u8]) -> Weights {
-    blocks::<32, 22>(bytes, |block, codes| {
+    blocks::<32, 22>(bytes, f16, |block, codes| {
         nibbles::<16>(block, 6, codes);
         add_fifth_bits(&block[2..6], codes);
-        (half(block, 0), 0.0)
+        (word(block, 0), 0)
     })
 }
 
 #[inline(always)]
 pub(super) fn q5_1(bytes: &[u8]) -> Weights {
-    blocks::<32, 24>(bytes, |block, codes| {
+    blocks::<32, 24>(bytes, f16, |block, codes| {
         nibbles::<16>(block, 8, codes);
         add_fifth_bits(&block[4..8], codes);
-        (half(block, 0), half(block, 2))
+        (word(block, 0), word(block, 2))
     })
 }
 
 #[inline(always)]
 pub(super) fn q8_0(bytes: &[u8]) -> Weights {
-    blocks::<32, 34>(bytes, |block, codes| {
+    blocks::<32, 34>(bytes, f16, |block, codes| {
         for (code, byte) in codes.iter_mut().zip(&block[2..]) {
             *code = byte ^ 0x80;
         }
-        (half(block, 0), 0.0)
+        (word(block, 0), 0)
     })
 }
 
 #[inline(always)]
 pub(super) fn mxfp4(bytes: &[u8]) -> Weights {
-    blocks::<32, 17>(bytes, |block, codes| {
-        nibbles::<16>(block, 1, codes);
-        (e8m0_half(block[0]), 0.0)
-    })
+    blocks::<32, 17>(
+        bytes,
+        |e| e8m0_half(e as u8),
+        |block, codes| {
+            nibbles::<16>(block, 1, codes);
+            (u16::from(block[0]), 0)
+        },
+    )
 }
 
 #[inline(always)]
@@ -113,20 +122,20 @@ pub(super) fn nvfp4(bytes: &[u8]) -> Weights {
 
 #[inline(always)]
 pub(super) fn q1_0(bytes: &[u8]) -> Weights {
-    blocks::<128, 18>(bytes, |block, codes| {
+    blocks::<128, 18>(bytes, f16, |block, codes| {
         for (codes, byte) in codes.as_chunks_mut::<8>().0.iter_mut().zip(&block[2..]) {
             *codes = std::array::from_fn(|bit| (byte >> bit & 1) << 1);
         }
-        (half(block, 0), 0.0)
+        (word(block, 0), 0)
     })
 }
 
 #[inline(always)]
 pub(super) fn q2_0(bytes: &[u8]) -> Weights {
-    blocks::<64, 18>(bytes, |block, codes| {
+    blocks::<64, 18>(bytes, f16, |block, codes| {
         for (codes, byte) in codes.as_chunks_mut::<4>().0.iter_mut().zip(&block[2..]) {
             *codes = [byte & 3, byte >> 2 & 3, byte >> 4 & 3, byte >> 6];
         }
-        (half(block, 0), 0.0)
+        (word(block, 0), 0)
     })
 }

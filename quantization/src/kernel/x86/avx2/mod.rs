@@ -78,13 +78,20 @@ fn load_signed(bytes: &[i8; 32]) -> __m256i {
 impl Sums for Narrow {
     #[inline(always)]
     fn sums(codes: &[u8; GROUP], activations: &[i8; GROUP]) -> [i32; SUBS] {
-        let (codes, activations) = (codes.as_chunks::<32>().0, activations.as_chunks::<32>().0);
+        let (c, x) = (codes.as_chunks::<32>().0, activations.as_chunks::<32>().0);
         // SAFETY: only `compiled` uses this, with the features.
         unsafe {
-            reduced(|at| {
-                let products = _mm256_maddubs_epi16(load(&codes[at]), load_signed(&activations[at]));
-                _mm256_madd_epi16(products, _mm256_set1_epi16(1))
-            })
+            let products = [
+                narrow(&c[0], &x[0]),
+                narrow(&c[1], &x[1]),
+                narrow(&c[2], &x[2]),
+                narrow(&c[3], &x[3]),
+                narrow(&c[4], &x[4]),
+                narrow(&c[5], &x[5]),
+                narrow(&c[6], &x[6]),
+                narrow(&c[7], &x[7]),
+            ];
+            reduced(products)
         }
     }
 
@@ -97,24 +104,53 @@ impl Sums for Narrow {
 impl Sums for Wide {
     #[inline(always)]
     fn sums(codes: &[u8; GROUP], activations: &[i8; GROUP]) -> [i32; SUBS] {
-        let (codes, activations) = (codes.as_chunks::<32>().0, activations.as_chunks::<32>().0);
+        let (c, x) = (codes.as_chunks::<32>().0, activations.as_chunks::<32>().0);
         // SAFETY: only `compiled` uses this, with the features.
         unsafe {
-            reduced(|at| {
-                // Unpacking with zeros or signs keeps the halves, and so the sub-blocks, apart.
-                let (codes, x) = (load(&codes[at]), load_signed(&activations[at]));
-                let zero = _mm256_setzero_si256();
-                let sign = _mm256_cmpgt_epi8(zero, x);
-                let low = (_mm256_unpacklo_epi8(codes, zero), _mm256_unpacklo_epi8(x, sign));
-                let high = (_mm256_unpackhi_epi8(codes, zero), _mm256_unpackhi_epi8(x, sign));
-                _mm256_add_epi32(_mm256_madd_epi16(low.0, low.1), _mm256_madd_epi16(high.0, high.1))
-            })
+            let products = [
+                wide(&c[0], &x[0]),
+                wide(&c[1], &x[1]),
+                wide(&c[2], &x[2]),
+                wide(&c[3], &x[3]),
+                wide(&c[4], &x[4]),
+                wide(&c[5], &x[5]),
+                wide(&c[6], &x[6]),
+                wide(&c[7], &x[7]),
+            ];
+            reduced(products)
         }
     }
 
     #[inline(always)]
     fn look_up(table: &[u8; 16], codes: &mut [u8; GROUP]) {
         look_up(table, codes);
+    }
+}
+
+/// Sums of four products.
+///
+/// # Safety
+/// The features.
+#[inline(always)]
+unsafe fn narrow(codes: &[u8; 32], x: &[i8; 32]) -> __m256i {
+    // SAFETY: the caller's.
+    unsafe { _mm256_madd_epi16(_mm256_maddubs_epi16(load(codes), load_signed(x)), _mm256_set1_epi16(1)) }
+}
+
+/// Sums of four products, widened before they are multiplied. Unpacking keeps the halves, and so the sub-blocks, apart.
+///
+/// # Safety
+/// The features.
+#[inline(always)]
+unsafe fn wide(codes: &[u8; 32], x: &[i8; 32]) -> __m256i {
+    let (codes, x) = (load(codes), load_signed(x));
+    // SAFETY: the caller's.
+    unsafe {
+        let zero = _mm256_setzero_si256();
+        let sign = _mm256_cmpgt_epi8(zero, x);
+        let low = _mm256_madd_epi16(_mm256_unpacklo_epi8(codes, zero), _mm256_unpacklo_epi8(x, sign));
+        let high = _mm256_madd_epi16(_mm256_unpackhi_epi8(codes, zero), _mm256_unpackhi_epi8(x, sign));
+        _mm256_add_epi32(low, high)
     }
 }
 
@@ -137,14 +173,13 @@ fn look_up(table: &[u8; 16], codes: &mut [u8; GROUP]) {
 /// # Safety
 /// The features.
 #[inline(always)]
-unsafe fn reduced(part: impl Fn(usize) -> __m256i) -> [i32; SUBS] {
+unsafe fn reduced([a, b, c, d, e, f, g, h]: [__m256i; 8]) -> [i32; SUBS] {
     // SAFETY: the caller's; as long as two registers, every value valid.
     unsafe {
         // Registers 0, 2, 4, 6 hold the even quarters (lanes 0 and 8 on), the others the odd ones: each half of 32 weights is a
         // sub-block, and a sub-block's lane is 4·(sub mod 4) + sub / 4.
-        let even =
-            _mm256_hadd_epi32(_mm256_hadd_epi32(part(0), part(2)), _mm256_hadd_epi32(part(4), part(6)));
-        let odd = _mm256_hadd_epi32(_mm256_hadd_epi32(part(1), part(3)), _mm256_hadd_epi32(part(5), part(7)));
+        let even = _mm256_hadd_epi32(_mm256_hadd_epi32(a, c), _mm256_hadd_epi32(e, g));
+        let odd = _mm256_hadd_epi32(_mm256_hadd_epi32(b, d), _mm256_hadd_epi32(f, h));
         std::mem::transmute::<[__m256i; 2], [i32; SUBS]>([even, odd])
     }
 }
