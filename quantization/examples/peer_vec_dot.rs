@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let _layout = arguments.next().context(usage)?;
     let work = PathBuf::from(arguments.next().context(usage)?);
     // Long products need fewer rows and repeats.
-    let (rows, repeats) = if tokens == 1 { (ROWS, 200) } else { (ROWS / 4, 10) };
+    let (rows, repeats) = if tokens == 1 { (ROWS, 200) } else { (ROWS / 4, 30) };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let weights = blocks(kind, rows, &mut rng)?;
     let x: Vec<f32> = (0..tokens * COLUMNS).map(|_| rng.random_range(-1.0..1.0)).collect();

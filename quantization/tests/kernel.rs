@@ -228,6 +228,20 @@ fn rows_that_end_inside_a_group_give_the_product_of_the_blocks_they_have() {
 }
 
 #[test]
+fn more_ragged_rows_than_are_copied_at_a_time_keep_their_order() {
+    let (rows, columns) = (1100, 32);
+    let weights = blocks(Q8_0, rows * columns, 13, around_one);
+    let x = random(14, 3 * columns);
+    let y = product(Capability::Portable, Q8_0, &weights, [rows, columns], &x, 1);
+    for row in [0, 511, 512, 1099] {
+        let alone = &weights[34 * row..][..34];
+        let alone = product(Capability::Portable, Q8_0, alone, [1, columns], &x, 1);
+        assert_eq!(alone, [y[row], y[rows + row], y[2 * rows + row]]);
+    }
+    assert_close(&product(capability(), Q8_0, &weights, [rows, columns], &x, 2), &y, "the best tier");
+}
+
+#[test]
 fn plain_weights_give_plain_products() {
     let (rows, columns) = (3, 37);
     let (w, x) = (random(10, rows * columns), random(11, 2 * columns));

@@ -1,6 +1,8 @@
 //! Activations, quantized as ggml does before an integer product.
 
 use super::half::round_to_f16;
+#[cfg(target_arch = "x86_64")]
+use super::{Capability, capability};
 use super::{GROUP, KernelError};
 use crate::ggml::GgmlType;
 
@@ -82,7 +84,9 @@ impl Activations {
         if !x.len().is_multiple_of(columns) {
             return Err(KernelError::Activations { found: x.len(), columns });
         }
-        if let Some(at) = x.iter().position(|value| !value.is_finite()) {
+        if !largest(x).is_finite()
+            && let Some(at) = x.iter().position(|value| !value.is_finite())
+        {
             return Err(KernelError::NotFinite { row: at / columns, column: at % columns, value: x[at] });
         }
         let rows = x.len() / columns;
@@ -90,8 +94,8 @@ impl Activations {
         if form == Form::Plain {
             quantized.plain = x.to_vec();
         } else {
-            let groups = x.chunks_exact(columns).flat_map(|row| row.chunks(GROUP));
-            quantized.groups = groups.map(|values| Group::quantize(form, values)).collect();
+            quantized.groups = vec![Group::ZERO; rows * columns.div_ceil(GROUP)];
+            fill(form, x, columns, &mut quantized.groups);
         }
         Ok(quantized)
     }
@@ -136,64 +140,111 @@ impl Activations {
 impl Group {
     const ZERO: Self = Self { codes: [0; GROUP], scales: [0.0; SUBS], sums: [0; SUBS], offsets: [0.0; SUBS] };
 
-    fn quantize(form: Form, values: &[f32]) -> Self {
-        let mut group = Self::ZERO;
-        group.codes_and_scales(form, values);
-        for (sub, codes) in group.codes.as_chunks::<16>().0.iter().enumerate() {
-            let sum = codes.iter().map(|&code| i32::from(code)).sum();
-            group.sums[lane(sub)] = sum;
-            if form == Form::Q8_K {
-                group.offsets[lane(sub)] = group.scales[lane(sub)] * sum as f32;
-            }
+    /// Takes over up to 256 `values`, whole blocks of the form.
+    #[inline(always)]
+    fn set(&mut self, form: Form, values: &[f32]) {
+        match form {
+            Form::Q8_K => self.set_super_block(values),
+            _ => self.set_blocks(values),
         }
-        group
     }
 
-    fn codes_and_scales(&mut self, form: Form, values: &[f32]) {
-        if form == Form::Q8_K {
-            self.scales = [q8_k(values, &mut self.codes); SUBS];
+    #[inline(always)]
+    fn set_super_block(&mut self, values: &[f32]) {
+        let extreme = extreme(values);
+        if extreme == 0.0 {
             return;
         }
-        for (block, values) in values.chunks(32).enumerate() {
-            let codes = &mut self.codes[32 * block..][..values.len()];
-            let scale = q8_0(values, codes);
-            let sum: i32 = codes.iter().map(|&code| i32::from(code)).sum();
-            for sub in [2 * block, 2 * block + 1] {
-                self.scales[lane(sub)] = round_to_f16(scale);
-                self.offsets[lane(sub)] = 0.5 * round_to_f16(scale * sum as f32);
+        let inverse = -127.0 / extreme;
+        for (code, value) in self.codes.iter_mut().zip(values) {
+            *code = nearest(inverse * value);
+        }
+        self.scales = [1.0 / inverse; SUBS];
+        for (sub, codes) in self.codes.as_chunks::<16>().0.iter().enumerate() {
+            let sum = sum(codes);
+            self.sums[lane(sub)] = sum;
+            self.offsets[lane(sub)] = self.scales[0] * sum as f32;
+        }
+    }
+
+    #[inline(always)]
+    fn set_blocks(&mut self, values: &[f32]) {
+        let codes = self.codes.as_chunks_mut::<32>().0.iter_mut();
+        for (block, (codes, values)) in codes.zip(values.as_chunks::<32>().0).enumerate() {
+            let largest = largest(values);
+            let inverse = if largest == 0.0 { 0.0 } else { 127.0 / largest };
+            for (code, value) in codes.iter_mut().zip(values) {
+                *code = nearest(value * inverse);
+            }
+            let scale = largest / 127.0;
+            let (first, second) = (sum(&codes[..16]), sum(&codes[16..]));
+            let (first_lane, second_lane) = (lane(2 * block), lane(2 * block + 1));
+            (self.sums[first_lane], self.sums[second_lane]) = (first, second);
+            let offset = 0.5 * round_to_f16(scale * first.wrapping_add(second) as f32);
+            for lane in [first_lane, second_lane] {
+                (self.scales[lane], self.offsets[lane]) = (round_to_f16(scale), offset);
             }
         }
     }
 }
 
-/// Codes of one block of 32; returns the scale before it is rounded to half precision.
-fn q8_0(values: &[f32], codes: &mut [i8]) -> f32 {
-    let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-    let inverse = if largest == 0.0 { 0.0 } else { 127.0 / largest };
-    for (code, value) in codes.iter_mut().zip(values) {
-        *code = nearest(value * inverse);
+/// Fills the zero `groups` with `x`, by the widest instructions that there are: the results are the same.
+fn fill(form: Form, x: &[f32], columns: usize, groups: &mut [Group]) {
+    #[cfg(target_arch = "x86_64")]
+    if capability() >= Capability::Avx2 {
+        return super::x86::fill(form, x, columns, groups);
     }
-    largest / 127.0
+    fill_plainly(form, x, columns, groups);
 }
 
-/// Codes of one block of 256; returns the scale.
-fn q8_k(values: &[f32], codes: &mut [i8]) -> f32 {
-    let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
-    if largest == 0.0 {
-        return 0.0;
+/// [`fill`] in plain Rust.
+#[inline(always)]
+pub(super) fn fill_plainly(form: Form, x: &[f32], columns: usize, groups: &mut [Group]) {
+    let rows = x.chunks_exact(columns).zip(groups.chunks_exact_mut(columns.div_ceil(GROUP)));
+    for (row, groups) in rows {
+        for (values, group) in row.chunks(GROUP).zip(groups) {
+            // A constant length lets compilers unroll.
+            match values.first_chunk::<GROUP>() {
+                Some(values) => group.set(form, values),
+                None => group.set(form, values),
+            }
+        }
     }
-    let extreme = values.iter().copied().find(|value| value.abs() == largest).unwrap_or(largest);
-    let inverse = -127.0 / extreme;
-    for (code, value) in codes.iter_mut().zip(values) {
-        *code = nearest(inverse * value);
+}
+
+/// The largest magnitude, compared as integers: compilers vectorise that, and finite floats have the same order.
+#[inline(always)]
+fn largest(values: &[f32]) -> f32 {
+    let magnitude = |value: &f32| value.to_bits() & 0x7fff_ffff;
+    f32::from_bits(values.iter().map(magnitude).fold(0, u32::max))
+}
+
+/// The first value of the largest magnitude, 0 without values.
+#[inline(always)]
+fn extreme(values: &[f32]) -> f32 {
+    let (mut positive, mut negative) = (0i32, 0u32);
+    for value in values {
+        positive = positive.max(value.to_bits() as i32);
+        negative = negative.max(value.to_bits());
     }
-    1.0 / inverse
+    let positive = f32::from_bits(positive as u32);
+    let negative = if negative >> 31 == 1 { f32::from_bits(negative) } else { 0.0 };
+    if positive == -negative {
+        return values.iter().copied().find(|value| value.abs() == positive).unwrap_or(0.0);
+    }
+    if positive > -negative { positive } else { negative }
+}
+
+#[inline(always)]
+fn sum(codes: &[i8]) -> i32 {
+    codes.iter().fold(0, |sum, &code| sum.wrapping_add(i32::from(code)))
 }
 
 /// The nearest integer, ties to even, by ggml's trick; −127 … 127 for every ratio to the largest of a block.
+#[inline(always)]
 fn nearest(value: f32) -> i8 {
     let bits = (value.clamp(-127.0, 127.0) + 12_582_912.0).to_bits();
-    (bits as i32 - 0x4b40_0000) as i8
+    (bits as i32).wrapping_sub(0x4b40_0000) as i8
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Small floats that scales are stored in.
 
 /// The f32 with the value of an IEEE half.
+#[inline(always)]
 pub(super) fn f16(bits: u16) -> f32 {
     let (sign, magnitude) = (u32::from(bits & 0x8000) << 16, u32::from(bits & 0x7fff));
     if magnitude < 0x7c00 {
@@ -13,6 +14,7 @@ pub(super) fn f16(bits: u16) -> f32 {
 }
 
 /// `value` rounded to half precision (ties to even) and back; overflow gives infinity.
+#[inline(always)]
 pub(super) fn round_to_f16(value: f32) -> f32 {
     let magnitude = value.abs();
     if magnitude >= 65520.0 {

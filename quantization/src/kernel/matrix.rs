@@ -10,6 +10,9 @@ use crate::ggml::GgmlType;
 /// Rows that one thread takes are a multiple of this, the height of a panel.
 const ROW_STEP: usize = 16;
 
+/// Rows that are copied at a time to fill their last group up.
+const COPIED_ROWS: usize = 512;
+
 /// A weight matrix in ggml's layout, its size checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
@@ -141,21 +144,39 @@ impl Kernel {
 
     /// One thread's share.
     fn rows(self, matrix: &Matrix, activations: &Activations, y: &mut [f32]) {
-        let Matrix { kind, weights, rows, columns } = *matrix;
+        let Matrix { kind, weights, columns, .. } = *matrix;
         if activations.form() == Form::Plain {
             plain::rows(kind, weights, activations, y);
         } else if columns.is_multiple_of(GROUP) {
             self.whole_groups(kind, weights, matrix.row_bytes(), activations, y);
         } else {
-            // A row's last group is filled up with zero bytes, which are zero scales in every type.
-            let padded_bytes = columns.div_ceil(GROUP) * group_bytes(kind);
-            let mut padded = vec![0; rows * padded_bytes];
+            self.ragged(matrix, activations, y);
+        }
+    }
+
+    /// Rows that end inside a group: copies of some at a time are filled up with zero bytes, which are zero scales in every type.
+    fn ragged(self, matrix: &Matrix, activations: &Activations, y: &mut [f32]) {
+        let padded_bytes = matrix.columns.div_ceil(GROUP) * group_bytes(matrix.kind);
+        let mut padded = vec![0; COPIED_ROWS.min(matrix.rows) * padded_bytes];
+        let mut products = vec![0.0; COPIED_ROWS.min(matrix.rows) * activations.rows()];
+        for (at, rows) in matrix.weights.chunks(COPIED_ROWS * matrix.row_bytes()).enumerate() {
+            let n_rows = rows.len() / matrix.row_bytes();
             for (padded, row) in
-                padded.chunks_exact_mut(padded_bytes).zip(weights.chunks_exact(matrix.row_bytes()))
+                padded.chunks_exact_mut(padded_bytes).zip(rows.chunks_exact(matrix.row_bytes()))
             {
                 padded[..row.len()].copy_from_slice(row);
             }
-            self.whole_groups(kind, &padded, padded_bytes, activations, y);
+            let products = &mut products[..n_rows * activations.rows()];
+            self.whole_groups(
+                matrix.kind,
+                &padded[..n_rows * padded_bytes],
+                padded_bytes,
+                activations,
+                products,
+            );
+            for (y, products) in y.chunks_exact_mut(matrix.rows).zip(products.chunks_exact(n_rows)) {
+                y[at * COPIED_ROWS..][..n_rows].copy_from_slice(products);
+            }
         }
     }
 

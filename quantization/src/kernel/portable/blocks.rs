@@ -1,39 +1,44 @@
 //! Types with a float scale per block of 16 to 128 weights, eight blocks of 32 at a time.
 
 use super::super::half::{e8m0_half, f16, ue4m3_half};
-use super::super::layout::{FP4, NON_LINEAR};
 use super::{GROUP, SUBS, Weights, lane};
 
-/// Half-precision value at byte `at`.
-fn half(block: &[u8], at: usize) -> f32 {
-    f16(u16::from_le_bytes([block[at], block[at + 1]]))
+/// The 16-bit word at byte `at`.
+#[inline(always)]
+fn word(block: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([block[at], block[at + 1]])
 }
 
-/// Blocks of `LEN` weights: `read` fills the codes and returns scale and minimum.
+/// Blocks of `LEN` weights in `BYTES` bytes: `read` fills the codes and returns what `number` makes scales of, and minima in half precision.
 #[inline(always)]
-fn blocks<const LEN: usize>(
+fn blocks<const LEN: usize, const BYTES: usize>(
     bytes: &[u8],
-    block_bytes: usize,
-    read: impl Fn(&[u8], &mut [u8; LEN]) -> (f32, f32),
+    number: impl Fn(u16) -> f32,
+    read: impl Fn(&[u8; BYTES], &mut [u8; LEN]) -> (u16, u16),
 ) -> Weights {
     let mut codes = [0; GROUP];
-    let (mut scales, mut minima) = ([0.0; SUBS], [0.0; SUBS]);
-    let per_block = LEN / 16;
-    for (at, block) in bytes.chunks_exact(block_bytes).enumerate() {
-        let (scale, minimum) = read(block, &mut codes.as_chunks_mut::<LEN>().0[at]);
-        for sub in at * per_block..(at + 1) * per_block {
-            (scales[lane(sub)], minima[lane(sub)]) = (scale, minimum);
-        }
+    // Blocks are at least 32 long.
+    let (mut scales, mut minima) = ([0; SUBS / 2], [0; SUBS / 2]);
+    let pairs = bytes.as_chunks::<BYTES>().0.iter().zip(codes.as_chunks_mut::<LEN>().0);
+    for ((block, codes), (scale, minimum)) in pairs.zip(scales.iter_mut().zip(&mut minima)) {
+        (*scale, *minimum) = read(block, codes);
     }
-    Weights { codes, scales, minima }
+    let (scales, minima) = (scales.map(number), minima.map(f16));
+    let block = |l: usize| lane(l) / (LEN / 16);
+    Weights {
+        codes,
+        scales: std::array::from_fn(|l| scales[block(l)]),
+        minima: std::array::from_fn(|l| minima[block(l)]),
+    }
 }
 
-/// Low nibbles, then high ones, each through `map`.
+/// Low nibbles of the `N` bytes from byte `at` on, then high ones.
 #[inline(always)]
-fn nibbles(bytes: &[u8], codes: &mut [u8], map: impl Fn(u8) -> u8) {
-    let (low, high) = codes.split_at_mut(bytes.len());
+fn nibbles<const N: usize>(block: &[u8], at: usize, codes: &mut [u8]) {
+    let bytes: &[u8; N] = block[at..].first_chunk().expect("a block holds its codes");
+    let (low, high) = codes.split_at_mut(N);
     for ((low, high), byte) in low.iter_mut().zip(high).zip(bytes) {
-        (*low, *high) = (map(byte & 15), map(byte >> 4));
+        (*low, *high) = (byte & 15, byte >> 4);
     }
 }
 
@@ -47,62 +52,58 @@ fn add_fifth_bits(high: &[u8], codes: &mut [u8; 32]) {
 
 #[inline(always)]
 pub(super) fn q4_0(bytes: &[u8]) -> Weights {
-    blocks::<32>(bytes, 18, |block, codes| {
-        nibbles(&block[2..], codes, |code| code);
-        (half(block, 0), 0.0)
+    blocks::<32, 18>(bytes, f16, |block, codes| {
+        nibbles::<16>(block, 2, codes);
+        (word(block, 0), 0)
     })
 }
 
 #[inline(always)]
 pub(super) fn q4_1(bytes: &[u8]) -> Weights {
-    blocks::<32>(bytes, 20, |block, codes| {
-        nibbles(&block[4..], codes, |code| code);
-        (half(block, 0), half(block, 2))
+    blocks::<32, 20>(bytes, f16, |block, codes| {
+        nibbles::<16>(block, 4, codes);
+        (word(block, 0), word(block, 2))
     })
 }
 
 #[inline(always)]
 pub(super) fn q5_0(bytes: &[u8]) -> Weights {
-    blocks::<32>(bytes, 22, |block, codes| {
-        nibbles(&block[6..], codes, |code| code);
+    blocks::<32, 22>(bytes, f16, |block, codes| {
+        nibbles::<16>(block, 6, codes);
         add_fifth_bits(&block[2..6], codes);
-        (half(block, 0), 0.0)
+        (word(block, 0), 0)
     })
 }
 
 #[inline(always)]
 pub(super) fn q5_1(bytes: &[u8]) -> Weights {
-    blocks::<32>(bytes, 24, |block, codes| {
-        nibbles(&block[8..], codes, |code| code);
+    blocks::<32, 24>(bytes, f16, |block, codes| {
+        nibbles::<16>(block, 8, codes);
         add_fifth_bits(&block[4..8], codes);
-        (half(block, 0), half(block, 2))
+        (word(block, 0), word(block, 2))
     })
 }
 
 #[inline(always)]
 pub(super) fn q8_0(bytes: &[u8]) -> Weights {
-    blocks::<32>(bytes, 34, |block, codes| {
+    blocks::<32, 34>(bytes, f16, |block, codes| {
         for (code, byte) in codes.iter_mut().zip(&block[2..]) {
             *code = byte ^ 0x80;
         }
-        (half(block, 0), 0.0)
-    })
-}
-
-#[inline(always)]
-pub(super) fn iq4_nl(bytes: &[u8]) -> Weights {
-    blocks::<32>(bytes, 18, |block, codes| {
-        nibbles(&block[2..], codes, |code| NON_LINEAR[usize::from(code)]);
-        (half(block, 0), 0.0)
+        (word(block, 0), 0)
     })
 }
 
 #[inline(always)]
 pub(super) fn mxfp4(bytes: &[u8]) -> Weights {
-    blocks::<32>(bytes, 17, |block, codes| {
-        nibbles(&block[1..], codes, |code| FP4[usize::from(code)]);
-        (e8m0_half(block[0]), 0.0)
-    })
+    blocks::<32, 17>(
+        bytes,
+        |e| e8m0_half(e as u8),
+        |block, codes| {
+            nibbles::<16>(block, 1, codes);
+            (u16::from(block[0]), 0)
+        },
+    )
 }
 
 #[inline(always)]
@@ -112,7 +113,7 @@ pub(super) fn nvfp4(bytes: &[u8]) -> Weights {
     for (at, block) in bytes.chunks_exact(36).enumerate() {
         for run in 0..4 {
             let sub = 4 * at + run;
-            nibbles(&block[4 + 8 * run..][..8], &mut codes[16 * sub..][..16], |code| FP4[usize::from(code)]);
+            nibbles::<8>(block, 4 + 8 * run, &mut codes[16 * sub..][..16]);
             scales[lane(sub)] = ue4m3_half(block[run]);
         }
     }
@@ -121,20 +122,20 @@ pub(super) fn nvfp4(bytes: &[u8]) -> Weights {
 
 #[inline(always)]
 pub(super) fn q1_0(bytes: &[u8]) -> Weights {
-    blocks::<128>(bytes, 18, |block, codes| {
-        for (i, code) in codes.iter_mut().enumerate() {
-            *code = (block[2 + i / 8] >> (i % 8) & 1) << 1;
+    blocks::<128, 18>(bytes, f16, |block, codes| {
+        for (codes, byte) in codes.as_chunks_mut::<8>().0.iter_mut().zip(&block[2..]) {
+            *codes = std::array::from_fn(|bit| (byte >> bit & 1) << 1);
         }
-        (half(block, 0), 0.0)
+        (word(block, 0), 0)
     })
 }
 
 #[inline(always)]
 pub(super) fn q2_0(bytes: &[u8]) -> Weights {
-    blocks::<64>(bytes, 18, |block, codes| {
-        for (i, code) in codes.iter_mut().enumerate() {
-            *code = block[2 + i / 4] >> (2 * (i % 4)) & 3;
+    blocks::<64, 18>(bytes, f16, |block, codes| {
+        for (codes, byte) in codes.as_chunks_mut::<4>().0.iter_mut().zip(&block[2..]) {
+            *codes = [byte & 3, byte >> 2 & 3, byte >> 4 & 3, byte >> 6];
         }
-        (half(block, 0), 0.0)
+        (word(block, 0), 0)
     })
 }

@@ -4,7 +4,7 @@ mod blocks;
 mod super_blocks;
 
 use super::activations::{Group, SUBS, lane};
-use super::layout::{group_bytes, shift};
+use super::layout::{FP4, NON_LINEAR, group_bytes, shift};
 use super::{Activations, GROUP};
 use crate::ggml::GgmlType;
 
@@ -18,10 +18,13 @@ pub(super) struct Weights {
     pub(super) minima: [f32; SUBS],
 }
 
-/// Sums of code times activation per sub-block, at their lanes.
+/// The steps that a tier writes by hand.
 pub(super) trait Sums {
-    /// The sums; the shift is not taken off.
+    /// Sums of code times activation per sub-block, at their lanes; the shift is not taken off.
     fn sums(codes: &[u8; GROUP], activations: &[i8; GROUP]) -> [i32; SUBS];
+
+    /// Replaces 4-bit codes by their entries in a table.
+    fn look_up(table: &[u8; 16], codes: &mut [u8; GROUP]);
 }
 
 /// The sums in plain Rust.
@@ -43,18 +46,24 @@ impl Sums for Plain {
         }
         sums
     }
+
+    #[inline(always)]
+    fn look_up(table: &[u8; 16], codes: &mut [u8; GROUP]) {
+        for code in codes {
+            *code = table[usize::from(*code & 15)];
+        }
+    }
 }
 
 /// The 256 weights in `bytes` (one group of `kind`).
 #[inline(always)]
-pub(super) fn unpack(kind: GgmlType, bytes: &[u8]) -> Weights {
+fn unpack<S: Sums>(kind: GgmlType, bytes: &[u8]) -> Weights {
     use GgmlType::*;
-    match kind {
-        Q4_0 => blocks::q4_0(bytes),
+    let mut weights = match kind {
+        Q4_0 | IQ4_NL => blocks::q4_0(bytes),
         Q4_1 => blocks::q4_1(bytes),
         Q5_0 => blocks::q5_0(bytes),
         Q5_1 => blocks::q5_1(bytes),
-        IQ4_NL => blocks::iq4_nl(bytes),
         MXFP4 => blocks::mxfp4(bytes),
         NVFP4 => blocks::nvfp4(bytes),
         Q1_0 => blocks::q1_0(bytes),
@@ -67,9 +76,15 @@ pub(super) fn unpack(kind: GgmlType, bytes: &[u8]) -> Weights {
         IQ4_XS => super_blocks::iq4_xs(bytes),
         TQ1_0 => super_blocks::tq1_0(bytes),
         TQ2_0 => super_blocks::tq2_0(bytes),
-        // The plain types never come here: see `matmul_quantized`.
+        // The plain types never come here: see `Kernel::rows`.
         _ => blocks::q8_0(bytes),
+    };
+    match kind {
+        IQ4_NL | IQ4_XS => S::look_up(&NON_LINEAR, &mut weights.codes),
+        MXFP4 | NVFP4 => S::look_up(&FP4, &mut weights.codes),
+        _ => {}
     }
+    weights
 }
 
 /// Products of every row of `weights` with every row of `activations`; `y` is `[tokens, rows]`. Rows must be whole groups.
@@ -98,7 +113,7 @@ pub(super) fn rows_by<S: Sums>(
     for (row, bytes) in weights.chunks_exact(row_bytes).enumerate() {
         totals.fill([0.0; SUBS]);
         for (at, bytes) in bytes.chunks_exact(group_bytes(kind)).enumerate() {
-            let weights = unpack(kind, bytes);
+            let weights = unpack::<S>(kind, bytes);
             for (total, groups) in totals.iter_mut().zip(&tokens) {
                 add(total, &weights, S::sums(&weights.codes, &groups[at].codes), shift, &groups[at]);
             }

@@ -1,7 +1,7 @@
 //! Types with integer scales inside a super-block of 256 weights.
 
 use super::super::half::f16;
-use super::super::layout::{NON_LINEAR, iq4_xs_scales, six_bit_pairs, six_bit_scales};
+use super::super::layout::{iq4_xs_scales, six_bit_pairs, six_bit_scales};
 use super::{GROUP, SUBS, Weights, lane};
 
 /// Half-precision value at byte `at`.
@@ -118,8 +118,7 @@ pub(super) fn iq4_xs(block: &[u8]) -> Weights {
     let mut codes = [0; GROUP];
     for (codes, bytes) in codes.as_chunks_mut::<32>().0.iter_mut().zip(block[8..136].as_chunks::<16>().0) {
         for (at, byte) in bytes.iter().enumerate() {
-            codes[at] = NON_LINEAR[usize::from(byte & 15)];
-            codes[at + 16] = NON_LINEAR[usize::from(byte >> 4)];
+            (codes[at], codes[at + 16]) = (byte & 15, byte >> 4);
         }
     }
     let low = u32::from_le_bytes([block[4], block[5], block[6], block[7]]);

@@ -1,9 +1,10 @@
 //! I2_S times int8.
-#![expect(unsafe_code, reason = "loads from pointers, calls into functions that need processor features")]
+#![expect(unsafe_code, reason = "registers from arrays, calls into functions that need processor features")]
 
 use std::arch::x86_64::*;
 
 use super::super::super::ternary::{BLOCK, BLOCK_BYTES};
+use super::{load, load_signed};
 
 /// As the portable kernel, for a processor with the features.
 pub(in super::super::super) fn ternary(codes: &[u8], x: &[i8], sums: &mut [i32]) {
@@ -21,9 +22,8 @@ unsafe fn rows(codes: &[u8], x: &[i8], sums: &mut [i32]) {
         for (codes, x) in row.as_chunks::<BLOCK_BYTES>().0.iter().zip(x.as_chunks::<BLOCK>().0) {
             lanes = _mm256_add_epi32(lanes, block(codes, x));
         }
-        let mut values = [0i32; 8];
-        // SAFETY: an array of eight.
-        unsafe { _mm256_storeu_si256(values.as_mut_ptr().cast(), lanes) };
+        // SAFETY: as long as a register, every value valid.
+        let values = unsafe { std::mem::transmute::<__m256i, [i32; 8]>(lanes) };
         *sum = values.iter().sum::<i32>() - total;
     }
 }
@@ -32,11 +32,9 @@ unsafe fn rows(codes: &[u8], x: &[i8], sums: &mut [i32]) {
 #[target_feature(enable = "avx2")]
 #[inline]
 fn block(codes: &[u8; BLOCK_BYTES], x: &[i8; BLOCK]) -> __m256i {
-    // SAFETY: the arrays' lengths.
-    let codes = unsafe { _mm256_loadu_si256(codes.as_ptr().cast()) };
+    let codes = load(codes);
     let products = |codes: __m256i, run: usize| {
-        // SAFETY: a quarter of the activations.
-        let x = unsafe { _mm256_loadu_si256(x.as_ptr().add(32 * run).cast()) };
+        let x = load_signed(&x.as_chunks::<32>().0[run]);
         _mm256_maddubs_epi16(_mm256_and_si256(codes, _mm256_set1_epi8(3)), x)
     };
     let first = _mm256_add_epi16(

@@ -5,6 +5,7 @@ mod formats;
 mod panel;
 mod super_formats;
 mod ternary;
+mod transpose;
 mod unpack;
 mod vector;
 
@@ -74,6 +75,9 @@ macro_rules! dispatch {
     }};
 }
 
+/// Tokens up to which unpacking again for each costs less than panels.
+const FEW: usize = 2;
+
 /// As [`portable::rows`](super::super::portable::rows).
 pub(in super::super) fn rows(
     kind: GgmlType,
@@ -82,7 +86,7 @@ pub(in super::super) fn rows(
     activations: &Activations,
     y: &mut [f32],
 ) {
-    if activations.rows() == 1 {
+    if activations.rows() <= FEW {
         dispatch!(kind, vector, weights, row_bytes, activations, y);
     } else {
         dispatch!(kind, panel, weights, row_bytes, activations, y);

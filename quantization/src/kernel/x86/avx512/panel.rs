@@ -1,35 +1,76 @@
-//! Matrix times several vectors: sixteen rows are unpacked once into a panel whose lanes are rows.
-#![expect(unsafe_code, reason = "loads from pointers")]
+//! Matrix times several vectors: rows are unpacked once into panels whose lanes are rows, and multiplied with tiles of tokens.
+#![expect(unsafe_code, reason = "functions that need processor features, stores of registers")]
 
 use std::arch::x86_64::*;
 
-use super::super::super::activations::{SUBS, lane};
+use super::super::super::activations::{Group, SUBS, lane};
 use super::super::super::{Activations, GROUP};
 use super::Format;
+use super::transpose::transposed;
+use super::unpack::load64;
 
 /// Rows of a panel: the 32-bit lanes of a register.
 const ROWS: usize = 16;
 
-/// Tokens that are multiplied with a panel at a time, as many as registers hold sums for.
+/// Panels that are packed together, so that they and a tile of tokens stay in the first cache.
+const PANELS: usize = 4;
+
+/// Tokens of a tile: as many as registers hold integer and float sums for, and enough to hide the latency of `dpbusd`.
 const TOKENS: usize = 8;
 
 /// 256 columns of sixteen rows; a lane is a row.
+#[derive(Clone)]
 #[repr(C, align(64))]
 struct Panel {
     /// Codes of four neighbouring columns per lane.
     codes: [[u8; 64]; GROUP / 4],
+    /// Per sub-block, at its `lane`.
     scales: [[f32; ROWS]; SUBS],
     minima: [[f32; ROWS]; SUBS],
 }
 
-/// 256 activations as the panels want them: values per span of sub-blocks, in order.
+/// 256 activations of the tokens of a tile, with values per span of sub-blocks that share scales, in order.
+#[derive(Clone)]
 #[repr(C, align(64))]
-struct Token {
-    codes: [i32; GROUP / 4],
+struct Tile {
+    codes: [[i32; TOKENS]; GROUP / 4],
     /// What the shift adds to the sums, negated.
-    start: [i32; SUBS],
-    scales: [f32; SUBS],
-    offsets: [f32; SUBS],
+    start: [[i32; TOKENS]; SUBS],
+    scales: [[f32; TOKENS]; SUBS],
+    offsets: [[f32; TOKENS]; SUBS],
+}
+
+/// Sums of a tile's tokens and a panel's rows.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Sums([[f32; ROWS]; TOKENS]);
+
+impl Panel {
+    const ZERO: Self =
+        Self { codes: [[0; 64]; GROUP / 4], scales: [[0.0; ROWS]; SUBS], minima: [[0.0; ROWS]; SUBS] };
+}
+
+impl Tile {
+    const ZERO: Self = Self {
+        codes: [[0; TOKENS]; GROUP / 4],
+        start: [[0; TOKENS]; SUBS],
+        scales: [[0.0; TOKENS]; SUBS],
+        offsets: [[0.0; TOKENS]; SUBS],
+    };
+
+    /// Takes over `group` as token `token`.
+    fn set<F: Format>(&mut self, token: usize, group: &Group) {
+        for (codes, bytes) in self.codes.iter_mut().zip(group.codes.as_chunks::<4>().0) {
+            codes[token] = i32::from_le_bytes(bytes.map(|code| code as u8));
+        }
+        for span in 0..SUBS / F::SPAN {
+            let lanes = (span * F::SPAN..(span + 1) * F::SPAN).map(lane);
+            let sum: i32 = lanes.clone().map(|lane| group.sums[lane]).sum();
+            self.start[span][token] = F::SHIFT.map_or(0, |shift| -(sum << shift));
+            self.scales[span][token] = group.scales[lane(span * F::SPAN)];
+            self.offsets[span][token] = lanes.map(|lane| group.offsets[lane]).sum();
+        }
+    }
 }
 
 /// Products of every row of `weights` with every row of `activations`; `y` is `[tokens, rows]`.
@@ -43,91 +84,80 @@ pub(super) unsafe fn rows<F: Format>(
     activations: &Activations,
     y: &mut [f32],
 ) {
-    let n_rows = weights.len() / row_bytes;
-    let n_groups = row_bytes / F::BYTES;
-    let tokens: Vec<Token> = activations.groups.iter().map(token::<F>).collect();
-    let mut panels: Vec<Panel> = Vec::with_capacity(n_groups);
-    for (at, rows) in weights.chunks(ROWS * row_bytes).enumerate() {
-        panels.clear();
-        // SAFETY: the caller's.
-        panels.extend((0..n_groups).map(|group| unsafe { pack::<F>(rows, row_bytes, group * F::BYTES) }));
-        for first in (0..activations.rows()).step_by(TOKENS) {
-            let count = TOKENS.min(activations.rows() - first);
-            let tokens = &tokens[first * n_groups..][..count * n_groups];
-            let y = &mut y[first * n_rows..][..count * n_rows];
-            let height = rows.len() / row_bytes;
-            let mut write = |token: usize, sums: &[f32; ROWS]| {
-                y[token * n_rows + at * ROWS..][..height].copy_from_slice(&sums[..height]);
-            };
-            // SAFETY: the features.
-            unsafe {
-                match count {
-                    TOKENS => tile::<F, TOKENS>(&panels, tokens, &mut write),
-                    _ => (0..count).for_each(|token| {
-                        let tokens = &tokens[token * n_groups..][..n_groups];
-                        tile::<F, 1>(&panels, tokens, &mut |_, sums| write(token, sums));
-                    }),
+    let (n_rows, n_groups) = (weights.len() / row_bytes, row_bytes / F::BYTES);
+    let tiles = tiles::<F>(activations, n_groups);
+    let n_tiles = activations.rows().div_ceil(TOKENS);
+    let mut panels = vec![Panel::ZERO; PANELS];
+    let mut sums = vec![[Sums([[0.0; ROWS]; TOKENS]); PANELS]; n_tiles];
+    for (at, block) in weights.chunks(PANELS * ROWS * row_bytes).enumerate() {
+        sums.fill([Sums([[0.0; ROWS]; TOKENS]); PANELS]);
+        let n_panels = block.len().div_ceil(ROWS * row_bytes);
+        for (group, tiles) in tiles.chunks_exact(n_tiles).enumerate() {
+            for (panel, rows) in panels.iter_mut().zip(block.chunks(ROWS * row_bytes)) {
+                // SAFETY: the caller's.
+                unsafe { pack::<F>(panel, rows, row_bytes, group * F::BYTES) };
+            }
+            for (sums, tile) in sums.iter_mut().zip(tiles) {
+                for (sums, panel) in sums.iter_mut().zip(&panels[..n_panels]) {
+                    // SAFETY: the caller's.
+                    unsafe { multiply::<F>(sums, panel, tile) };
                 }
+            }
+        }
+        let height = block.len() / row_bytes;
+        for (token, y) in y.chunks_exact_mut(n_rows).enumerate() {
+            let y = &mut y[at * PANELS * ROWS..][..height];
+            for (y, sums) in y.chunks_mut(ROWS).zip(&sums[token / TOKENS]) {
+                y.copy_from_slice(&sums.0[token % TOKENS][..y.len()]);
             }
         }
     }
 }
 
-fn token<F: Format>(group: &super::super::super::activations::Group) -> Token {
-    let mut codes = [0; GROUP / 4];
-    for (codes, bytes) in codes.iter_mut().zip(group.codes.as_chunks::<4>().0) {
-        *codes = i32::from_le_bytes(bytes.map(|code| code as u8));
+/// The activations as tiles (`[groups, tiles]`); tokens that are missing in the last one are zeros.
+fn tiles<F: Format>(activations: &Activations, n_groups: usize) -> Vec<Tile> {
+    let n_tiles = activations.rows().div_ceil(TOKENS);
+    let mut tiles = vec![Tile::ZERO; n_groups * n_tiles];
+    for token in 0..activations.rows() {
+        for (at, group) in activations.row(token).iter().enumerate() {
+            tiles[at * n_tiles + token / TOKENS].set::<F>(token % TOKENS, group);
+        }
     }
-    let span = |at: usize| (at * F::SPAN..).take(F::SPAN).filter(|sub| *sub < SUBS).map(lane);
-    Token {
-        codes,
-        start: std::array::from_fn(|at| match F::SHIFT {
-            Some(shift) => -(span(at).map(|lane| group.sums[lane]).sum::<i32>() << shift),
-            None => 0,
-        }),
-        scales: std::array::from_fn(|at| span(at).next().map_or(0.0, |lane| group.scales[lane])),
-        offsets: std::array::from_fn(|at| span(at).map(|lane| group.offsets[lane]).sum()),
-    }
+    tiles
 }
 
-/// The panel of up to sixteen `rows`' groups that begin at byte `at`; rows that are missing have code and scale 0.
+/// Fills `panel` with up to sixteen `rows`' groups that begin at byte `at`; rows that are missing have code and scale 0.
 ///
 /// # Safety
 /// Rows of whole groups of `F`, and the features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
-unsafe fn pack<F: Format>(rows: &[u8], row_bytes: usize, at: usize) -> Panel {
-    let mut panel =
-        Panel { codes: [[0; 64]; GROUP / 4], scales: [[0.0; ROWS]; SUBS], minima: [[0.0; ROWS]; SUBS] };
-    let mut groups: [&[u8]; ROWS] = [&[]; ROWS];
-    for (group, row) in groups.iter_mut().zip(rows.chunks_exact(row_bytes)) {
-        *group = &row[at..at + F::BYTES];
-    }
-    // SAFETY: the slices above are groups; the panel's arrays are as long as what is stored.
-    unsafe {
-        for part in 0..4 {
-            let mut codes = [_mm512_setzero_si512(); ROWS];
-            for (codes, group) in codes.iter_mut().zip(groups) {
-                if group.len() == F::BYTES {
-                    *codes = F::codes(group, part);
-                }
+unsafe fn pack<F: Format>(panel: &mut Panel, rows: &[u8], row_bytes: usize, at: usize) {
+    let zero = _mm512_setzero_si512();
+    let (mut scales, mut minima, mut codes) = ([zero; ROWS], [zero; ROWS], [[zero; ROWS]; 4]);
+    for (row, bytes) in rows.chunks_exact(row_bytes).enumerate().take(ROWS) {
+        let group = &bytes[at..][..F::BYTES];
+        // SAFETY: the caller's.
+        unsafe {
+            codes[0][row] = F::codes(group, 0);
+            codes[1][row] = F::codes(group, 1);
+            codes[2][row] = F::codes(group, 2);
+            codes[3][row] = F::codes(group, 3);
+            scales[row] = _mm512_castps_si512(F::scales(group));
+            if F::MINIMA {
+                minima[row] = _mm512_castps_si512(F::minima(group));
             }
-            for (column, codes) in transposed(codes).into_iter().enumerate() {
-                _mm512_store_si512(panel.codes[16 * part + column].as_mut_ptr().cast(), codes);
-            }
-        }
-        let (mut scales, mut minima) = ([_mm512_setzero_si512(); ROWS], [_mm512_setzero_si512(); ROWS]);
-        for ((scales, minima), group) in scales.iter_mut().zip(&mut minima).zip(groups) {
-            if group.len() == F::BYTES {
-                *scales = _mm512_castps_si512(F::scales(group));
-                *minima = if F::MINIMA { _mm512_castps_si512(F::minima(group)) } else { *minima };
-            }
-        }
-        store(&mut panel.scales, scales);
-        if F::MINIMA {
-            store(&mut panel.minima, minima);
         }
     }
-    panel
+    for (panel, codes) in panel.codes.as_chunks_mut::<16>().0.iter_mut().zip(codes) {
+        for (panel, codes) in panel.iter_mut().zip(transposed(codes)) {
+            // SAFETY: as long as a register, every value valid.
+            *panel = unsafe { std::mem::transmute::<__m512i, [u8; 64]>(codes) };
+        }
+    }
+    store(&mut panel.scales, scales);
+    if F::MINIMA {
+        store(&mut panel.minima, minima);
+    }
 }
 
 /// Stores one value per lane (a row's sub-blocks) as one value per row, in the order of the lanes.
@@ -135,76 +165,63 @@ unsafe fn pack<F: Format>(rows: &[u8], row_bytes: usize, at: usize) -> Panel {
 #[inline]
 fn store(out: &mut [[f32; ROWS]; SUBS], rows: [__m512i; ROWS]) {
     for (out, values) in out.iter_mut().zip(transposed(rows)) {
-        // SAFETY: an array of sixteen.
-        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), _mm512_castsi512_ps(values)) };
+        // SAFETY: as long as a register, every value valid.
+        *out = unsafe { std::mem::transmute::<__m512i, [f32; ROWS]>(values) };
     }
 }
 
-/// The 16 × 16 transposition of 32-bit lanes.
+/// A register of sixteen floats.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
-fn transposed(rows: [__m512i; 16]) -> [__m512i; 16] {
-    let mut quads = rows;
-    for at in (0..16).step_by(4) {
-        let [a, b, c, d] = [rows[at], rows[at + 1], rows[at + 2], rows[at + 3]];
-        let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
-        (quads[at], quads[at + 1]) = (_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-        let (ab, cd) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
-        (quads[at + 2], quads[at + 3]) = (_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    }
-    let mut columns = rows;
-    for at in 0..4 {
-        let [a, b, c, d] = [quads[at], quads[at + 4], quads[at + 8], quads[at + 12]];
-        let (ab, cd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0x88>(c, d));
-        columns[at] = _mm512_shuffle_i32x4::<0x88>(ab, cd);
-        columns[at + 8] = _mm512_shuffle_i32x4::<0xdd>(ab, cd);
-        let (ab, cd) = (_mm512_shuffle_i32x4::<0xdd>(a, b), _mm512_shuffle_i32x4::<0xdd>(c, d));
-        columns[at + 4] = _mm512_shuffle_i32x4::<0x88>(ab, cd);
-        columns[at + 12] = _mm512_shuffle_i32x4::<0xdd>(ab, cd);
-    }
-    columns
+fn load(values: &[f32; ROWS]) -> __m512 {
+    // SAFETY: as long as a register, every value valid.
+    unsafe { std::mem::transmute::<[f32; ROWS], __m512>(*values) }
 }
 
-/// Products of sixteen rows with `N` tokens (`[N, groups]`), handed to `write` token by token.
+/// Adds the products of sixteen rows with a tile of tokens.
 ///
 /// # Safety
 /// The features.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
-unsafe fn tile<F: Format, const N: usize>(
-    panels: &[Panel],
-    tokens: &[Token],
-    write: &mut impl FnMut(usize, &[f32; ROWS]),
-) {
-    let mut totals = [_mm512_setzero_ps(); N];
-    for (at, panel) in panels.iter().enumerate() {
-        let tokens: [&Token; N] = std::array::from_fn(|token| &tokens[token * panels.len() + at]);
-        for span in 0..SUBS / F::SPAN {
-            let mut sums = tokens.map(|token| _mm512_set1_epi32(token.start[span]));
-            for column in 4 * F::SPAN * span..4 * F::SPAN * (span + 1) {
-                // SAFETY: an aligned array of 64 bytes.
-                let weights = unsafe { _mm512_load_si512(panel.codes[column].as_ptr().cast()) };
-                for (sum, token) in sums.iter_mut().zip(tokens) {
-                    *sum = _mm512_dpbusd_epi32(*sum, weights, _mm512_set1_epi32(token.codes[column]));
-                }
+#[inline]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the loops over a constant number of tokens become straight code"
+)]
+unsafe fn multiply<F: Format>(out: &mut Sums, panel: &Panel, tile: &Tile) {
+    let mut totals = [_mm512_setzero_ps(); TOKENS];
+    for token in 0..TOKENS {
+        totals[token] = load(&out.0[token]);
+    }
+    for span in 0..SUBS / F::SPAN {
+        let mut sums = [_mm512_setzero_si512(); TOKENS];
+        if F::SHIFT.is_some() {
+            for token in 0..TOKENS {
+                sums[token] = _mm512_set1_epi32(tile.start[span][token]);
             }
-            let first = lane(span * F::SPAN);
-            // SAFETY: arrays of sixteen.
-            let (scales, minima) = unsafe {
-                (_mm512_loadu_ps(panel.scales[first].as_ptr()), _mm512_loadu_ps(panel.minima[first].as_ptr()))
-            };
-            for ((total, sum), token) in totals.iter_mut().zip(sums).zip(tokens) {
-                let scales = _mm512_mul_ps(scales, _mm512_set1_ps(token.scales[span]));
-                *total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), scales, *total);
-                if F::MINIMA {
-                    *total = _mm512_fmadd_ps(minima, _mm512_set1_ps(token.offsets[span]), *total);
-                }
+        }
+        for column in 4 * F::SPAN * span..4 * F::SPAN * (span + 1) {
+            let weights = load64(&panel.codes[column], 0);
+            for token in 0..TOKENS {
+                sums[token] =
+                    _mm512_dpbusd_epi32(sums[token], weights, _mm512_set1_epi32(tile.codes[column][token]));
+            }
+        }
+        let scales = load(&panel.scales[lane(span * F::SPAN)]);
+        for token in 0..TOKENS {
+            let scales = _mm512_mul_ps(scales, _mm512_set1_ps(tile.scales[span][token]));
+            totals[token] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[token]), scales, totals[token]);
+        }
+        if F::MINIMA {
+            let minima = load(&panel.minima[lane(span * F::SPAN)]);
+            for token in 0..TOKENS {
+                totals[token] =
+                    _mm512_fmadd_ps(minima, _mm512_set1_ps(tile.offsets[span][token]), totals[token]);
             }
         }
     }
-    for (token, total) in totals.into_iter().enumerate() {
-        let mut values = [0.0; ROWS];
-        // SAFETY: an array of sixteen.
-        unsafe { _mm512_storeu_ps(values.as_mut_ptr(), total) };
-        write(token, &values);
+    for token in 0..TOKENS {
+        // SAFETY: as long as a register, every value valid.
+        out.0[token] = unsafe { std::mem::transmute::<__m512, [f32; ROWS]>(totals[token]) };
     }
 }

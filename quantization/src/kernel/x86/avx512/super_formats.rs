@@ -7,7 +7,7 @@ use super::super::super::layout::{NON_LINEAR, six_bit_pairs, six_bit_scales};
 use super::Format;
 use super::unpack::{
     array, double_word, fields, half, halves, lane_bytes, load16, load32, load64, look_up, lowest_bytes,
-    nibbles, word, words,
+    nibbles, word,
 };
 
 /// Q2_K.
@@ -204,21 +204,34 @@ impl Format for Iq4Xs {
     }
 }
 
-/// Powers of three that bring the wanted trit of each byte of part `part` to the top; both bytes of a word have the same.
-const fn powers(part: usize) -> [u16; 32] {
-    let mut table = [0; 32];
-    let mut at = 0;
-    while at < 32 {
-        let element = 64 * part + 2 * at;
-        let trit = match element {
-            0..160 => element / 32,
-            160..240 => (element - 160) / 16,
-            _ => (element - 240) / 4,
-        };
-        table[at] = [1, 3, 9, 27, 81][trit];
-        at += 1;
+/// For every byte of TQ1_0 its first four trits, two bits each from the lowest on, and its fifth.
+const TRITS: ([u8; 256], [u8; 256]) = {
+    let (mut four, mut fifth) = ([0; 256], [0; 256]);
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut fraction, mut trit) = (byte as u8, 0);
+        while trit < 5 {
+            let value = ((fraction as u16 * 3) >> 8) as u8;
+            if trit < 4 {
+                four[byte] |= value << (2 * trit);
+            } else {
+                fifth[byte] = value;
+            }
+            fraction = fraction.wrapping_mul(3);
+            trit += 1;
+        }
+        byte += 1;
     }
-    table
+    (four, fifth)
+};
+
+/// Entries of a table of 256 bytes.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
+#[inline]
+fn look_up_byte(table: &[u8; 256], codes: __m512i) -> __m512i {
+    let low = _mm512_permutex2var_epi8(load64(table, 0), codes, load64(table, 64));
+    let high = _mm512_permutex2var_epi8(load64(table, 128), codes, load64(table, 192));
+    _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(codes), high)
 }
 
 impl Format for Tq1 {
@@ -229,29 +242,29 @@ impl Format for Tq1 {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
     #[inline]
     unsafe fn codes(group: &[u8], part: usize) -> __m512i {
-        let (first, second, last) = (load32(group, 0), load16(group, 32), double_word(group, 48));
-        let seconds = _mm256_broadcastsi128_si256(second);
-        let end = _mm256_inserti128_si256::<1>(seconds, _mm_set1_epi32(last as i32));
-        let (low, high) = match part {
-            0 | 1 => (first, first),
-            2 => (first, seconds),
-            _ => (seconds, end),
+        // Bytes 0 … 31 hold five trits of elements 0 … 159, 32 … 47 of 160 … 239, 48 … 51 four of 240 … 255.
+        let start = _mm512_castsi256_si512(load32(group, 0));
+        let end = _mm256_inserti128_si256::<1>(
+            _mm256_castsi128_si256(load16(group, 32)),
+            _mm_cvtsi32_si128(double_word(group, 48) as i32),
+        );
+        let bytes = _mm512_inserti64x4::<1>(start, end);
+        let (four, fifth) = (look_up_byte(&TRITS.0, bytes), look_up_byte(&TRITS.1, bytes));
+        let shifted = match part {
+            0 => _mm512_srlv_epi16(_mm512_shuffle_i64x2::<0x44>(four, four), halves(0, 2)),
+            1 => _mm512_srlv_epi16(_mm512_shuffle_i64x2::<0x44>(four, four), halves(4, 6)),
+            2 => {
+                let order = _mm512_setr_epi64(8, 9, 10, 11, 4, 5, 4, 5);
+                let picked = _mm512_permutex2var_epi64(four, order, fifth);
+                _mm512_srlv_epi64(picked, _mm512_setr_epi64(0, 0, 0, 0, 0, 0, 2, 2))
+            }
+            _ => {
+                let order = _mm512_setr_epi32(8, 9, 10, 11, 8, 9, 10, 11, 24, 25, 26, 27, 12, 12, 12, 12);
+                let picked = _mm512_permutex2var_epi32(four, order, fifth);
+                _mm512_srlv_epi32(picked, _mm512_setr_epi32(4, 4, 4, 4, 6, 6, 6, 6, 0, 0, 0, 0, 0, 2, 4, 6))
+            }
         };
-        let packed = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
-        let power = match part {
-            0 => words(const { &powers(0) }),
-            1 => words(const { &powers(1) }),
-            2 => words(const { &powers(2) }),
-            _ => words(const { &powers(3) }),
-        };
-        let even = _mm512_mullo_epi16(packed, power);
-        let odd = _mm512_mullo_epi16(_mm512_and_si512(packed, _mm512_set1_epi16(-256)), power);
-        let fraction = _mm512_mask_mov_epi8(even, 0xaaaa_aaaa_aaaa_aaaa, odd);
-        // The trit is 3·fraction / 256.
-        let ones = _mm512_cmpge_epu8_mask(fraction, _mm512_set1_epi8(86));
-        let twos = _mm512_cmpge_epu8_mask(fraction, _mm512_set1_epi8(171u8 as i8));
-        let trits = _mm512_maskz_set1_epi8(ones, 1);
-        _mm512_mask_add_epi8(trits, twos, trits, trits)
+        _mm512_and_si512(shifted, _mm512_set1_epi8(3))
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]

@@ -1,9 +1,10 @@
 //! I2_S times int8.
-#![expect(unsafe_code, reason = "loads from pointers, calls into functions that need processor features")]
+#![expect(unsafe_code, reason = "registers from arrays, calls into functions that need processor features")]
 
 use std::arch::x86_64::*;
 
 use super::super::super::ternary::{BLOCK, BLOCK_BYTES};
+use super::unpack::{halves, load32};
 
 /// As the portable kernel, for a processor with the features.
 pub(in super::super::super) fn ternary(codes: &[u8], x: &[i8], sums: &mut [i32]) {
@@ -29,18 +30,15 @@ unsafe fn rows(codes: &[u8], x: &[i8], sums: &mut [i32]) {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
 fn block([first, second]: [__m512i; 2], codes: &[u8; BLOCK_BYTES], x: &[i8; BLOCK]) -> [__m512i; 2] {
-    // SAFETY: the arrays' lengths.
-    let (codes, low, high) = unsafe {
-        (
-            _mm512_broadcast_i64x4(_mm256_loadu_si256(codes.as_ptr().cast())),
-            _mm512_loadu_si512(x.as_ptr().cast()),
-            _mm512_loadu_si512(x.as_ptr().add(64).cast()),
-        )
+    let codes = _mm512_broadcast_i64x4(load32(codes, 0));
+    let x = |half: usize| {
+        // SAFETY: as long as a register, every value valid.
+        unsafe { std::mem::transmute::<[i8; 64], __m512i>(x.as_chunks::<64>().0[half]) }
     };
     let three = _mm512_set1_epi8(3);
     let field = |shifts| _mm512_and_si512(_mm512_srlv_epi16(codes, shifts), three);
     [
-        _mm512_dpbusd_epi32(first, field(super::unpack::halves(6, 4)), low),
-        _mm512_dpbusd_epi32(second, field(super::unpack::halves(2, 0)), high),
+        _mm512_dpbusd_epi32(first, field(halves(6, 4)), x(0)),
+        _mm512_dpbusd_epi32(second, field(halves(2, 0)), x(1)),
     ]
 }

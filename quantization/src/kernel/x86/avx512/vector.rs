@@ -4,10 +4,10 @@
 use std::arch::x86_64::*;
 
 use super::super::super::Activations;
-use super::super::super::activations::Group;
+use super::super::super::activations::{Group, SUBS};
 use super::Format;
 
-/// Products of every row with the one row of `activations`.
+/// Products of every row of `weights` with every row of `activations`; `y` is `[tokens, rows]`.
 ///
 /// # Safety
 /// Rows of whole groups of `F`, and the features.
@@ -18,14 +18,16 @@ pub(super) unsafe fn rows<F: Format>(
     activations: &Activations,
     y: &mut [f32],
 ) {
-    let groups = activations.row(0);
-    for (row, y) in weights.chunks_exact(row_bytes).zip(y) {
-        let mut sum = _mm512_setzero_ps();
-        for (bytes, group) in row.chunks_exact(F::BYTES).zip(groups) {
-            // SAFETY: a chunk is a group.
-            sum = unsafe { add::<F>(sum, bytes, group) };
+    for (token, y) in y.chunks_exact_mut(weights.len() / row_bytes).enumerate() {
+        let groups = activations.row(token);
+        for (row, y) in weights.chunks_exact(row_bytes).zip(y) {
+            let mut sum = _mm512_setzero_ps();
+            for (bytes, group) in row.chunks_exact(F::BYTES).zip(groups) {
+                // SAFETY: a chunk is a group.
+                sum = unsafe { add::<F>(sum, bytes, group) };
+            }
+            *y = _mm512_reduce_add_ps(sum);
         }
-        *y = _mm512_reduce_add_ps(sum);
     }
 }
 
@@ -36,14 +38,20 @@ pub(super) unsafe fn rows<F: Format>(
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx2,fma,f16c")]
 #[inline]
 unsafe fn add<F: Format>(sum: __m512, weights: &[u8], group: &Group) -> __m512 {
-    let part = |part: usize| {
-        // SAFETY: a quarter of the activations; the caller's group.
+    let part = |sum: __m512i, part: usize| {
+        // SAFETY: a quarter of the activations; the features.
         unsafe {
             let x = _mm512_load_si512(group.codes.as_ptr().add(64 * part).cast());
-            _mm512_dpbusd_epi32(_mm512_setzero_si512(), F::codes(weights, part), x)
+            _mm512_dpbusd_epi32(sum, F::codes(weights, part), x)
         }
     };
-    let mut sums = transposed_sums([part(0), part(1), part(2), part(3)]);
+    let zero = _mm512_setzero_si512();
+    let mut sums = if F::SPAN == SUBS {
+        // One scale for all: it does not matter which lane a sum is in.
+        part(part(part(part(zero, 0), 1), 2), 3)
+    } else {
+        transposed_sums([part(zero, 0), part(zero, 1), part(zero, 2), part(zero, 3)])
+    };
     // SAFETY: arrays of sixteen, aligned with the group; the caller's weights.
     unsafe {
         if let Some(shift) = F::SHIFT {
