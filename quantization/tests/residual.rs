@@ -82,7 +82,7 @@ fn more_bits_and_least_error_cells_come_closer() {
     let vectors = cloud(800);
     let found = |bits, cells| cosine(&Codec::train(&vectors, 64, &config(bits, cells), 1).unwrap(), &vectors);
     let quantile = [1, 2, 4].map(|bits| found(bits, Cells::Quantile));
-    assert!(quantile[0] < quantile[1] && quantile[1] < quantile[2] && quantile[1] > 0.98, "{quantile:?}");
+    assert!(quantile[0] < quantile[1] && quantile[1] < quantile[2] && quantile[1] > 0.95, "{quantile:?}");
     let lloyd = [1, 2, 4].map(|bits| found(bits, Cells::LloydMax));
     assert!(lloyd.iter().zip(quantile).all(|(lloyd, quantile)| *lloyd > quantile), "{lloyd:?} {quantile:?}");
 }
