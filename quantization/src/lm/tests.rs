@@ -39,6 +39,7 @@ fn eight() -> Vec<&'static [u8]> {
 
 #[test]
 fn every_kind_memorises_eight_sequences() {
+    tch::set_num_threads(1);
     let config = TrainConfig {
         steps: 200,
         batch: 8,
