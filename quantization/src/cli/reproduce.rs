@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use common::device::{self, Choice};
+use common::device;
 use common::nn::gemm;
 use common::report::{Report, claim_table, publish};
 use common::run::{Run, Status};
@@ -44,9 +44,6 @@ pub(super) struct Arguments {
     /// Stop cleanly after this many minutes; `--resume` goes on
     #[arg(long)]
     max_minutes: Option<f64>,
-    /// Device for training: auto, cpu, cuda or cuda:NUMBER
-    #[arg(long, default_value = "cpu")]
-    device: String,
     /// No progress on standard error
     #[arg(long)]
     quiet: bool,
@@ -67,16 +64,13 @@ enum PresetName {
 pub(super) struct WorkerArguments {
     #[arg(long)]
     data: PathBuf,
-    #[arg(long)]
-    device: Choice,
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
     // The parent decides when to stop: a worker finishes its job.
     interrupt::listen();
     tch::set_num_threads(1);
-    let device = arguments.device.open()?;
-    let work = |job: &Job| carry_out(job, &arguments.data, device).map_err(|error| format!("{error:#}"));
+    let work = |job: &Job| carry_out(job, &arguments.data).map_err(|error| format!("{error:#}"));
     Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
 }
 
@@ -90,14 +84,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let environment = std::env::var("BENKYOKAI_DATA").ok();
     let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
     let generated = missing(preset, &root)?;
-    let device = arguments.device.parse::<Choice>()?.open()?;
     let jobs = preset.jobs();
     let run = open_run(arguments, preset, &jobs)?;
     let root = if generated.is_empty() { root } else { run.folder().join("generated") };
     if !generated.is_empty() && !root.exists() {
         generate(&root)?;
     }
-    let finished = carry_through(arguments, preset, jobs, (&root, generated), device, run.folder(), started);
+    let finished = carry_through(arguments, preset, jobs, (&root, generated), run.folder(), started);
     let status = match &finished {
         Ok(Some(_)) => Status::Complete,
         Ok(None) => Status::Stopped,
@@ -124,7 +117,6 @@ fn carry_through(
     preset: Preset,
     jobs: Vec<Job>,
     (root, generated): (&Path, Vec<String>),
-    device: Device,
     folder: &Path,
     started: Instant,
 ) -> Result<Option<Report>> {
@@ -132,7 +124,7 @@ fn carry_through(
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
     let program = std::env::current_exe().context("finding this program's own file")?;
     let text = |path: &Path| path.display().to_string();
-    let command = [text(&program), "worker".into(), "--data".into(), text(root), "--device".into(), arguments.device.clone()];
+    let command = [text(&program), "worker".into(), "--data".into(), text(root)];
     let workers = Workers {
         command: command.into(),
         // Each worker would time the matrix libraries anew, and equal runs could get different bits.
@@ -156,7 +148,7 @@ fn carry_through(
         workspace: workspace(),
         data: root.to_owned(),
         generated,
-        device: device::facts(device),
+        device: device::facts(Device::Cpu),
         workers: workers.count,
         repeat_check: repeat(&workers, &jobs, folder)?,
         wall_s: started.elapsed().as_secs_f64(),

@@ -13,7 +13,6 @@ use std::time::Instant;
 
 use anyhow::Result;
 use cpu_time::ProcessTime;
-use tch::Device;
 
 use design::Job;
 use outcome::Outcome;
@@ -34,9 +33,9 @@ pub const DATA_SETS: [&str; 5] = [
 ///
 /// # Errors
 /// Missing data, training that diverges.
-pub fn carry_out(job: &Job, root: &Path, device: Device) -> Result<Outcome> {
+pub fn carry_out(job: &Job, root: &Path) -> Result<Outcome> {
     let (started, processor) = (Instant::now(), ProcessTime::now());
-    let mut outcome = study::run(job, root, device)?;
+    let mut outcome = study::run(job, root)?;
     outcome.wall_s = started.elapsed().as_secs_f64();
     outcome.cpu_s = processor.elapsed().as_secs_f64();
     Ok(outcome)

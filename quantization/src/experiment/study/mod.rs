@@ -16,14 +16,13 @@ use std::path::Path;
 
 use anyhow::Result;
 use common::report::number;
-use tch::Device;
 
 use super::design::{Job, Study};
 use super::outcome::Outcome;
 use crate::llama::Baseline;
 
 /// Carries out one study.
-pub(super) fn run(job: &Job, root: &Path, device: Device) -> Result<Outcome> {
+pub(super) fn run(job: &Job, root: &Path) -> Result<Outcome> {
     let (preset, amount) = (job.preset, job.preset.amount());
     match job.study {
         Study::Memory => memory::run(root),
@@ -33,10 +32,10 @@ pub(super) fn run(job: &Job, root: &Path, device: Device) -> Result<Outcome> {
         Study::Activations { subject, bits } => activations::run(subject, bits, amount, root),
         Study::Ternary => ternary::run(),
         Study::Residual => residual::run(preset, root),
-        Study::Bitnet { size, arm, seed } => training::bitnet(preset, size, arm, seed, root, device),
-        Study::Ptq { seed } => training::ptq(preset, seed, root, device),
-        Study::Qat { bits, seed } => training::qat(preset, bits, seed, root, device),
-        Study::Lfq { bits, entropy, seed } => pictures::run(preset, bits, entropy, seed, root, device),
+        Study::Bitnet { size, arm, seed } => training::bitnet(preset, size, arm, seed, root),
+        Study::Ptq { seed } => training::ptq(preset, seed, root),
+        Study::Qat { bits, seed } => training::qat(preset, bits, seed, root),
+        Study::Lfq { bits, entropy, seed } => pictures::run(preset, bits, entropy, seed, root),
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use common::data;
-use tch::Device;
 
 use crate::experiment::design::Preset;
 use crate::experiment::outcome::Outcome;
@@ -23,7 +22,6 @@ pub(super) fn run(
     entropy: bool,
     seed: u64,
     root: &Path,
-    device: Device,
 ) -> Result<Outcome> {
     let folder = data::locate(root, PHOTOGRAPHS)?.folder.join("images");
     let images = photographs(&folder, usize::MAX)?;
@@ -33,8 +31,8 @@ pub(super) fn run(
         Preset::Cpu => (1500, 20_000),
         Preset::Full => (20_000, 200_000),
     };
-    let patches = random_patches(&images[..LEARNED], SIDE, count, seed)?.to_device(device);
-    let scored = random_patches(&images[LEARNED..], SIDE, count, seed + 1)?.to_device(device);
+    let patches = random_patches(&images[..LEARNED], SIDE, count, seed)?;
+    let scored = random_patches(&images[LEARNED..], SIDE, count, seed + 1)?;
     let config = AutoencoderConfig { steps, ..AutoencoderConfig::small(i64::from(bits), entropy) };
     let (_, found) = train(&config, &patches, &scored, seed)?;
     let arm = if entropy { "entropy" } else { "none" };

@@ -15,6 +15,10 @@ use crate::residual::{Cells, Codec, CodecConfig, KmeansConfig};
 
 /// Neighbours that are looked for.
 const NEIGHBOURS: usize = 10;
+/// Rounds of k-means, as in ColBERTv2.
+const ROUNDS: usize = 4;
+/// Share of the vectors that choose the cells, as in ColBERTv2.
+const HELD_OUT: f64 = 0.05;
 /// Groups of queries: units of replication.
 const GROUPS: usize = 20;
 /// Vectors that are searched; every fourth of the others is a query.
@@ -35,10 +39,10 @@ pub(super) fn run(preset: Preset, root: &Path) -> Result<Outcome> {
             let config = CodecConfig {
                 bits,
                 cells,
-                kmeans: KmeansConfig { centroids: centroids(documents.len() / dim), ..KmeansConfig::new(1) },
-                ..CodecConfig::colbert(bits, 1)
+                kmeans: KmeansConfig { centroids: centroids(documents.len() / dim), rounds: ROUNDS },
+                held_out: HELD_OUT,
             };
-            let codec = Codec::train(&documents, dim, &config)?;
+            let codec = Codec::train(&documents, dim, &config, 0)?;
             let restored = codec.decompress(&codec.compress(&documents)?)?;
             let cosine = in_groups(&cosines(&documents, &restored, dim));
             let found = neighbours(&queries, &restored, dim);

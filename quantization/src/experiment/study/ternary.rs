@@ -31,7 +31,7 @@ pub(super) fn run() -> Result<Outcome> {
         let (mut ternary, mut float) = (Vec::new(), Vec::new());
         for _ in 0..REPEATS {
             let started = Instant::now();
-            kernel::ternary(&packed, &x, &mut y, 1)?;
+            integer_layer(&packed, &x, &mut y)?;
             ternary.push(started.elapsed().as_secs_f64());
             let started = Instant::now();
             plain.apply(&x, &mut y, &threads)?;
@@ -52,15 +52,32 @@ pub(super) fn run() -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Whole numbers within ±127 pass the activation quantizer unchanged, so the products must be equal as integers.
+/// The layer as BitNet b1.58 deploys it: each token rounded to 8 bits by its largest magnitude, sums in integers, one
+/// scale put back.
+fn integer_layer(weights: &TernaryMatrix, x: &[f32], y: &mut [f32]) -> Result<()> {
+    let (mut codes, mut steps) = (Vec::with_capacity(x.len()), Vec::new());
+    for token in x.chunks_exact(WIDTH) {
+        let largest = token.iter().fold(1e-5f32, |largest, x| largest.max(x.abs()));
+        let scale = 127.0 / largest;
+        codes.extend(token.iter().map(|x| (x * scale).round_ties_even() as i8));
+        steps.push(weights.scale() / scale);
+    }
+    let mut sums = vec![0i32; y.len()];
+    kernel::ternary(kernel::capability(), weights, &codes, &mut sums, 1)?;
+    for ((y, sums), step) in y.chunks_exact_mut(WIDTH).zip(sums.chunks_exact(WIDTH)).zip(&steps) {
+        y.iter_mut().zip(sums).for_each(|(y, sum)| *y = *sum as f32 * step);
+    }
+    Ok(())
+}
+
+/// The integer sums beside the products in 64-bit floats of the numbers that training computes with.
 fn exact(packed: &TernaryMatrix, codes: &[i8], outcome: &mut Outcome) -> Result<()> {
     let mut rng = seed::rng(0, "ternary", 1);
-    let mut x: Vec<f32> = (0..WIDTH).map(|_| f32::from(rng.random_range(-127i8..=127))).collect();
-    x[0] = 127.0;
-    let mut y = vec![0.0; WIDTH];
-    kernel::ternary(packed, &x, &mut y, 1)?;
-    let sum = |row: &[i8]| row.iter().zip(&x).map(|(code, x)| i32::from(*code) * *x as i32).sum::<i32>();
-    outcome.put("ternary", "integer", "product", y.iter().map(|&y| f64::from(y)).collect());
-    outcome.put("ternary", "simulated", "product", codes.chunks_exact(WIDTH).map(|row| f64::from(sum(row))).collect());
+    let x: Vec<i8> = (0..WIDTH).map(|_| rng.random_range(-127i8..=127)).collect();
+    let mut sums = vec![0; WIDTH];
+    kernel::ternary(kernel::capability(), packed, &x, &mut sums, 1)?;
+    let simulated = |row: &[i8]| row.iter().zip(&x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+    outcome.put("ternary", "integer", "product", sums.into_iter().map(f64::from).collect());
+    outcome.put("ternary", "simulated", "product", codes.chunks_exact(WIDTH).map(simulated).collect());
     Ok(())
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use common::data;
-use tch::Device;
 
 use crate::experiment::design::{Arm, Preset, QAT_BITS, Size};
 use crate::experiment::lab::Subject;
@@ -44,7 +43,6 @@ pub(super) fn bitnet(
     arm: Arm,
     seed: u64,
     root: &Path,
-    device: Device,
 ) -> Result<Outcome> {
     let corpus = corpus(root)?;
     let (layers, width, config) = sizes(preset, size);
@@ -53,7 +51,7 @@ pub(super) fn bitnet(
         Arm::B158 => ProjectionKind::BitnetB158,
         Arm::B1 => ProjectionKind::Bitnet1(Bitnet1 { shifted_gate: true }),
     };
-    let model = new_model(&LmConfig::bytes(layers, width, projection), seed, device)?;
+    let model = Model::new(&LmConfig::bytes(layers, width, projection), seed)?;
     let mut outcome = Outcome::default();
     let curve = &mut outcome.curve;
     train(&model, &corpus.train, &config, seed, |step, loss| {
@@ -74,12 +72,6 @@ pub(super) fn bitnet(
     Ok(outcome)
 }
 
-fn new_model(config: &LmConfig, seed: u64, device: Device) -> Result<Model> {
-    let mut model = Model::new(config, seed)?;
-    model.move_to(device);
-    Ok(model)
-}
-
 /// Steps of fine-tuning, the same for both sides.
 fn fine_tuning(preset: Preset) -> TrainConfig {
     match preset {
@@ -89,12 +81,10 @@ fn fine_tuning(preset: Preset) -> TrainConfig {
     }
 }
 
-fn pretrained(root: &Path, device: Device) -> Result<Model> {
+fn pretrained(root: &Path) -> Result<Model> {
     let [model, _] = Subject::Shakespeare.files();
     let folder = data::locate(root, model.0)?.folder;
-    let mut model = load_hugging_face(&folder).with_context(|| format!("loading {}", folder.display()))?;
-    model.move_to(device);
-    Ok(model)
+    load_hugging_face(&folder).with_context(|| format!("loading {}", folder.display()))
 }
 
 fn quantized(bits: u32, step: StepRule) -> ProjectionKind {
@@ -102,10 +92,10 @@ fn quantized(bits: u32, step: StepRule) -> ProjectionKind {
     ProjectionKind::FakeQuant(FakeQuantConfig { weights, activations: None })
 }
 
-pub(super) fn ptq(preset: Preset, seed: u64, root: &Path, device: Device) -> Result<Outcome> {
+pub(super) fn ptq(preset: Preset, seed: u64, root: &Path) -> Result<Outcome> {
     let corpus = corpus(root)?;
     let windows = held_out(&corpus, preset)?;
-    let model = pretrained(root, device)?;
+    let model = pretrained(root)?;
     let mut outcome = Outcome::default();
     outcome.put("qat", "as-published", "nll", vec![evaluate(&model, &windows)?.nats_per_byte]);
     train(&model, &corpus.train, &fine_tuning(preset), seed, |_, _| true)?;
@@ -118,9 +108,9 @@ pub(super) fn ptq(preset: Preset, seed: u64, root: &Path, device: Device) -> Res
     Ok(outcome)
 }
 
-pub(super) fn qat(preset: Preset, bits: u32, seed: u64, root: &Path, device: Device) -> Result<Outcome> {
+pub(super) fn qat(preset: Preset, bits: u32, seed: u64, root: &Path) -> Result<Outcome> {
     let corpus = corpus(root)?;
-    let model = pretrained(root, device)?;
+    let model = pretrained(root)?;
     let config = LmConfig { projection: quantized(bits, StepRule::Learned), ..*model.config() };
     let model = model.converted(&config)?;
     train(&model, &corpus.train, &fine_tuning(preset), seed, |_, _| true)?;
