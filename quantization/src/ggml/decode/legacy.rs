@@ -129,10 +129,11 @@ fn unpack(bytes: &[u8], codes: &mut [u8; 32]) {
 fn unpack_five(bytes: &[u8], codes: &mut [u8; 32]) {
     unpack(&bytes[4..], codes);
     for (codes, bits) in codes.as_chunks_mut::<8>().0.iter_mut().zip(bytes) {
-        // Every byte of the product is `bits`; byte i keeps bit i, and the sum carries it to bit 7.
-        let kept = u64::from(*bits) * 0x0101_0101_0101_0101 & 0x8040_2010_0804_0201;
-        let set = (kept + 0x007F_7F7F_7F7F_7F7F & 0x0080_8080_8080_8080) | kept & 0x8000_0000_0000_0000;
-        *codes = (u64::from_le_bytes(*codes) | set >> 3).to_le_bytes();
+        // Every byte of the product is `bits`; byte i keeps bit i, and adding 127 carries it to bit 7.
+        let kept = (u64::from(*bits) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+        let carried = (kept + 0x007F_7F7F_7F7F_7F7F) & 0x0080_8080_8080_8080;
+        let set = carried | (kept & 0x8000_0000_0000_0000);
+        *codes = (u64::from_le_bytes(*codes) | (set >> 3)).to_le_bytes();
     }
 }
 
