@@ -298,7 +298,10 @@ mod x86 {
         // SAFETY: the caller vouches for R rows of weights, C of inputs, and their products.
         unsafe {
             for k in (0..whole).step_by(16) {
-                let inputs: [__m512; C] = std::array::from_fn(|c| _mm512_loadu_ps(x.add(c * x_stride + k)));
+                let mut inputs = [_mm512_setzero_ps(); C];
+                for (c, input) in inputs.iter_mut().enumerate() {
+                    *input = _mm512_loadu_ps(x.add(c * x_stride + k));
+                }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let weights = load512(weights.add(r * weight_stride + k));
                     for (sum, &input) in sums.iter_mut().zip(&inputs) {
@@ -410,7 +413,10 @@ mod x86 {
         // SAFETY: the caller vouches for R rows of weights, C of inputs, and their products.
         unsafe {
             for k in (0..whole).step_by(8) {
-                let inputs: [__m256; C] = std::array::from_fn(|c| _mm256_loadu_ps(x.add(c * x_stride + k)));
+                let mut inputs = [_mm256_setzero_ps(); C];
+                for (c, input) in inputs.iter_mut().enumerate() {
+                    *input = _mm256_loadu_ps(x.add(c * x_stride + k));
+                }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let weights = load256(weights.add(r * weight_stride + k));
                     for (sum, &input) in sums.iter_mut().zip(&inputs) {
