@@ -251,17 +251,20 @@ mod x86 {
     tiles!(avx512, tile512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c", 4, 4, 8);
     tiles!(avx2, tile256, "avx2,fma,f16c", 4, 2, 8);
 
+    // Loads go through all-ones masks, which compile to plain loads: `loadu` checks its pointer at every call where debug
+    // assertions are on, as they are in this workspace's only profile.
+
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
     unsafe fn load512<W: Weight>(at: *const W) -> __m512 {
         // SAFETY: the caller vouches for 16 weights.
         unsafe {
             match W::KIND {
-                F16 => _mm512_cvtph_ps(_mm256_loadu_si256(at.cast())),
+                F16 => _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(!0, at.cast())),
                 BF16 => _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(
-                    _mm256_loadu_si256(at.cast()),
+                    _mm256_maskz_loadu_epi16(!0, at.cast()),
                 ))),
-                _ => _mm512_loadu_ps(at.cast()),
+                _ => _mm512_maskz_loadu_ps(!0, at.cast()),
             }
         }
     }
@@ -295,12 +298,18 @@ mod x86 {
     ) {
         let mut sums = [[_mm512_setzero_ps(); C]; R];
         let whole = columns / 16 * 16;
+        let (mut weights_at, mut inputs_at) = ([weights; R], [x; C]);
+        (0..R).for_each(|r| weights_at[r] = weights.wrapping_add(r * weight_stride));
+        (0..C).for_each(|c| inputs_at[c] = x.wrapping_add(c * x_stride));
         // SAFETY: the caller vouches for R rows of weights, C of inputs, and their products.
         unsafe {
             for k in (0..whole).step_by(16) {
-                let inputs: [__m512; C] = std::array::from_fn(|c| _mm512_loadu_ps(x.add(c * x_stride + k)));
+                let mut inputs = [_mm512_setzero_ps(); C];
+                for (c, input) in inputs.iter_mut().enumerate() {
+                    *input = _mm512_maskz_loadu_ps(!0, inputs_at[c].wrapping_add(k));
+                }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let weights = load512(weights.add(r * weight_stride + k));
+                    let weights = load512(weights_at[r].wrapping_add(k));
                     for (sum, &input) in sums.iter_mut().zip(&inputs) {
                         *sum = _mm512_fmadd_ps(weights, input, *sum);
                     }
@@ -410,7 +419,10 @@ mod x86 {
         // SAFETY: the caller vouches for R rows of weights, C of inputs, and their products.
         unsafe {
             for k in (0..whole).step_by(8) {
-                let inputs: [__m256; C] = std::array::from_fn(|c| _mm256_loadu_ps(x.add(c * x_stride + k)));
+                let mut inputs = [_mm256_setzero_ps(); C];
+                for (c, input) in inputs.iter_mut().enumerate() {
+                    *input = _mm256_loadu_ps(x.add(c * x_stride + k));
+                }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let weights = load256(weights.add(r * weight_stride + k));
                     for (sum, &input) in sums.iter_mut().zip(&inputs) {

@@ -1,6 +1,6 @@
 //! Llama-architecture models: real ones from the data folder, tiny ones made here.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
 mod measured;
 mod sources;

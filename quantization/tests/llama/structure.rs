@@ -1,6 +1,11 @@
 //! Batches, caches, blocks and hooks of tiny random models.
 
-use quantization::llama::{Gate, Hooks, LlamaError, Model, Norms, Projection, Role};
+use std::sync::Arc;
+
+use quantization::ggml::GgmlType;
+use quantization::llama::{
+    BoxError, Gate, Hooks, Kernels, LlamaError, Loading, Matrix, Model, Norms, Projection, Role, Threads,
+};
 
 use crate::sources::tiny;
 
@@ -182,10 +187,52 @@ fn what_does_not_fit_is_refused_in_words() {
     );
     let mut source = tiny(LLAMA, Gate::Silu);
     source.tensors.get_mut("blk.1.ffn_up.weight").unwrap().1 = vec![27, 20];
-    let error = Model::load(&source, &quantization::llama::Loading::AsStored(None)).unwrap_err();
+    let error = Model::load(&source, &Loading::AsStored(None)).unwrap_err();
     assert!(matches!(error, LlamaError::Shape { .. }));
     assert_eq!(
         error.to_string(),
         "tensor `blk.1.ffn_up.weight` has dimensions [27, 20], expected [20, 27] (innermost first)"
     );
+}
+
+/// Bytes of I8 as weights of 1/8 each: a stand-in for quantized blocks.
+struct Eighths;
+
+impl Kernels for Eighths {
+    fn decode(&self, _: GgmlType, bytes: &[u8], out: &mut [f32]) -> Result<(), BoxError> {
+        out.iter_mut().zip(bytes).for_each(|(out, &byte)| *out = f32::from(byte as i8) / 8.0);
+        Ok(())
+    }
+
+    fn matmul(
+        &self,
+        kind: GgmlType,
+        weights: &[u8],
+        rows: usize,
+        columns: usize,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Result<(), BoxError> {
+        let mut values = vec![0.0; rows * columns];
+        self.decode(kind, weights, &mut values)?;
+        Ok(Matrix::from_f32(values, rows, columns)?.apply(x, y, &Threads::new(1)?)?)
+    }
+}
+
+#[test]
+fn quantized_and_decoded_weights_give_the_same_where_kernels_round_nothing() {
+    let mut source = tiny(LLAMA, Gate::Silu);
+    for (kind, dims, bytes) in source.tensors.values_mut().filter(|tensor| tensor.1.len() == 2) {
+        *kind = GgmlType::I8;
+        *bytes =
+            (0..dims[0] * dims[1]).map(|i| (i * i % 15) as u8).map(|code| code.wrapping_sub(7)).collect();
+    }
+    let stored = Model::load(&source, &Loading::AsStored(Some(Arc::new(Eighths)))).unwrap();
+    let decode = |kind: GgmlType, bytes: &[u8], out: &mut [f32]| Eighths.decode(kind, bytes, out);
+    let decoded = Model::load(&source, &Loading::Decoded(&decode)).unwrap();
+    assert_eq!(4 * stored.weights().bytes(), decoded.weights().bytes());
+    let whole = all_logits(&decoded, &tokens(30), 1, 30);
+    assert!(whole == all_logits(&stored, &tokens(30), 2, 9));
+    let error = Model::load(&source, &Loading::AsStored(None)).unwrap_err().to_string();
+    assert!(error.ends_with("has type I8; give kernels for quantized types or load it decoded"), "{error}");
 }
