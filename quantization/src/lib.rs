@@ -16,3 +16,4 @@ pub mod mixture;
 pub mod safetensors;
 pub mod model_file;
 pub mod llama;
+pub mod convert;
