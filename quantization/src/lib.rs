@@ -17,3 +17,4 @@ pub mod safetensors;
 pub mod model_file;
 pub mod llama;
 pub mod convert;
+pub mod cli;

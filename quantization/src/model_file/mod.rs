@@ -15,7 +15,9 @@ mod hugging_face;
 mod llama2c;
 mod metadata;
 mod source;
+mod statistics;
 mod storage;
+mod tokenizer;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ use crate::gptq_layout::Verdict;
 use crate::llama;
 
 pub use error::ModelFileError;
+pub use statistics::{HISTOGRAM_BINS, HISTOGRAM_REACH, OUTLIER, Statistics};
 pub use storage::{Entry, RowOrder, Storage};
 
 /// An open model. Weights stay on disk; several threads may read them at once.
