@@ -3,3 +3,5 @@
 mod measured;
 mod sources;
 mod structure;
+mod text;
+mod vocabulary;
