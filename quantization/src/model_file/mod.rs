@@ -15,7 +15,9 @@ mod hugging_face;
 mod llama2c;
 mod metadata;
 mod source;
+mod statistics;
 mod storage;
+mod tokenizer;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ use crate::gptq_layout::Verdict;
 use crate::llama;
 
 pub use error::ModelFileError;
+pub use statistics::{HISTOGRAM_BINS, HISTOGRAM_REACH, OUTLIER, Statistics};
 pub use storage::{Entry, RowOrder, Storage};
 
 /// An open model. Weights stay on disk; several threads may read them at once.
@@ -127,8 +130,7 @@ impl ModelFile {
         let Some(heads) = heads else { return self.storage.append_rows(tensor, rows, out) };
         let width = entry.rows() / heads;
         for row in rows {
-            let within = stored.source(row % width, width);
-            let source = row - row % width + within;
+            let source = stored.source_row(row, width);
             self.storage.append_rows(tensor, source..source + 1, out)?;
         }
         Ok(())
@@ -169,12 +171,20 @@ impl ModelFile {
 }
 
 impl RowOrder {
-    /// Row of the stored order `self` that comes at place `within` of a head in the other order.
-    fn source(self, within: usize, width: usize) -> usize {
-        match self {
+    /// Row of the stored order `self` that comes at place `row` in the other order; heads have `width` rows.
+    ///
+    /// ```
+    /// use quantization::model_file::RowOrder;
+    /// let pairs: Vec<usize> = (0..4).map(|row| RowOrder::Halves.source_row(row, 4)).collect();
+    /// assert_eq!(pairs, [0, 2, 1, 3]);
+    /// ```
+    pub fn source_row(self, row: usize, width: usize) -> usize {
+        let within = row % width;
+        let source = match self {
             Self::Halves => (within % 2) * (width / 2) + within / 2,
             Self::Pairs => 2 * (within % (width / 2)) + within / (width / 2),
-        }
+        };
+        row - within + source
     }
 }
 
