@@ -347,6 +347,17 @@ fn operands_that_do_not_fit_are_errors_with_advice() {
 }
 
 #[test]
+fn refilled_activations_are_new_ones() {
+    let (x, other) = (random(15, 512), random(16, 2 * 768));
+    let mut activations = Activations::quantize(Q4_K, &other, 768).unwrap();
+    assert!(activations.refill(Q4_K, &x, 100).is_err());
+    assert_eq!((activations.rows(), activations.columns()), (2, 768));
+    activations.refill(Q4_0, &x, 512).unwrap();
+    assert_eq!(activations.codes(0), Activations::quantize(Q4_0, &x, 512).unwrap().codes(0));
+    assert_eq!((activations.rows(), activations.form()), (1, Form::Q8_0));
+}
+
+#[test]
 fn no_tokens_and_no_rows_give_no_output() {
     kernel::matmul(Q4_0, &[0; 36], 2, 32, &[], &mut [], 1).unwrap();
     kernel::matmul(Q4_0, &[], 0, 32, &[1.0; 32], &mut [], 2).unwrap();

@@ -77,6 +77,21 @@ impl Activations {
     /// [`KernelError`] when `columns` is 0 or does not fill the blocks of `kind`, when `x` is no whole number of rows, when a
     /// value is not finite, or for types that nothing is computed with.
     pub fn quantize(kind: GgmlType, x: &[f32], columns: usize) -> Result<Self, KernelError> {
+        let mut activations = Self::empty();
+        activations.refill(kind, x, columns)?;
+        Ok(activations)
+    }
+
+    /// No activations; to be filled by [`Self::refill`].
+    pub(super) fn empty() -> Self {
+        Self { form: Form::Plain, columns: 0, rows: 0, groups: Vec::new(), plain: Vec::new() }
+    }
+
+    /// As [`Self::quantize`], in the memory that these have.
+    ///
+    /// # Errors
+    /// As [`Self::quantize`]; these activations are then unchanged.
+    pub fn refill(&mut self, kind: GgmlType, x: &[f32], columns: usize) -> Result<(), KernelError> {
         let form = Form::of(kind).ok_or(KernelError::Unsupported { kind })?;
         if columns == 0 || !columns.is_multiple_of(kind.block_len()) {
             return Err(KernelError::Columns { kind, columns });
@@ -89,15 +104,16 @@ impl Activations {
         {
             return Err(KernelError::NotFinite { row: at / columns, column: at % columns, value: x[at] });
         }
-        let rows = x.len() / columns;
-        let mut quantized = Self { form, columns, rows, groups: Vec::new(), plain: Vec::new() };
+        (self.form, self.columns, self.rows) = (form, columns, x.len() / columns);
+        self.plain.clear();
+        self.groups.clear();
         if form == Form::Plain {
-            quantized.plain = x.to_vec();
+            self.plain.extend_from_slice(x);
         } else {
-            quantized.groups = vec![Group::ZERO; rows * columns.div_ceil(GROUP)];
-            fill(form, x, columns, &mut quantized.groups);
+            self.groups.resize(self.rows * columns.div_ceil(GROUP), Group::ZERO);
+            fill(form, x, columns, &mut self.groups);
         }
-        Ok(quantized)
+        Ok(())
     }
 
     /// Rows (tokens).

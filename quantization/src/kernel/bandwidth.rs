@@ -52,8 +52,8 @@ fn best(mut pass: impl FnMut() -> u64) -> f64 {
 
 /// Wrapping sum in independent chains, so that only memory limits it.
 fn sum(values: &[u64]) -> u64 {
-    let mut sums = [0u64; 32];
-    for values in values.as_chunks::<32>().0 {
+    let mut sums = [0u64; 16];
+    for values in values.as_chunks::<16>().0 {
         for (sum, value) in sums.iter_mut().zip(values) {
             *sum = sum.wrapping_add(*value);
         }

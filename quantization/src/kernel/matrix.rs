@@ -146,7 +146,11 @@ impl Kernel {
     fn rows(self, matrix: &Matrix, activations: &Activations, y: &mut [f32]) {
         let Matrix { kind, weights, columns, .. } = *matrix;
         if activations.form() == Form::Plain {
-            plain::rows(kind, weights, activations, y);
+            match self.capability {
+                #[cfg(target_arch = "x86_64")]
+                Capability::Avx512Vnni | Capability::Avx2 => x86::plain(kind, weights, activations, y),
+                _ => plain::rows(kind, weights, activations, y),
+            }
         } else if columns.is_multiple_of(GROUP) {
             self.whole_groups(kind, weights, matrix.row_bytes(), activations, y);
         } else {

@@ -20,6 +20,8 @@ mod ternary;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use std::cell::Cell;
+
 pub use activations::{Activations, Form};
 pub use bandwidth::{Bandwidth, bandwidth};
 pub use capability::{Capability, capability};
@@ -56,9 +58,17 @@ pub fn matmul(
     y: &mut [f32],
     threads: usize,
 ) -> Result<(), KernelError> {
+    thread_local! {
+        /// Memory of the last call's activations: fresh pages cost more than quantizing into them.
+        static LAST: Cell<Option<Activations>> = const { Cell::new(None) };
+    }
     let matrix = Matrix::new(kind, weights, rows, columns)?;
-    let activations = Activations::quantize(kind, x, columns)?;
-    Kernel::best().multiply(&matrix, &activations, y, threads)
+    // Taken, not borrowed: while this thread waits for others, it may work on another product.
+    let mut activations = LAST.take().unwrap_or_else(Activations::empty);
+    activations.refill(kind, x, columns)?;
+    let done = Kernel::best().multiply(&matrix, &activations, y, threads);
+    LAST.set(Some(activations));
+    done
 }
 
 /// [`matmul`] with activations that are quantized already, so that matrices with the same input share them.

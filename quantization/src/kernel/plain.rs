@@ -10,6 +10,7 @@ const LANES: usize = 16;
 /// Products of every row of `weights` with every row of `activations`; `y` is `[tokens, rows]`.
 ///
 /// A row is widened to f32 once; sixteen interleaved partial sums make the result the same on every processor.
+#[inline(always)]
 pub(super) fn rows(kind: GgmlType, weights: &[u8], activations: &Activations, y: &mut [f32]) {
     let columns = activations.columns();
     let row_bytes = columns * kind.block_bytes();
@@ -23,6 +24,7 @@ pub(super) fn rows(kind: GgmlType, weights: &[u8], activations: &Activations, y:
     }
 }
 
+#[inline(always)]
 fn widen(kind: GgmlType, bytes: &[u8], row: &mut [f32]) {
     let halves = |row: &mut [f32], value: fn(u16) -> f32| {
         for (out, bytes) in row.iter_mut().zip(bytes.as_chunks::<2>().0) {
@@ -40,6 +42,7 @@ fn widen(kind: GgmlType, bytes: &[u8], row: &mut [f32]) {
     }
 }
 
+#[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; LANES];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());

@@ -140,11 +140,12 @@ fn portable(codes: &[u8], x: &[i8], sums: &mut [i32]) {
 
 /// Σ (t + 1)·q of one block.
 fn block(codes: &[u8; BLOCK_BYTES], x: &[i8; BLOCK]) -> i32 {
-    let runs = x.as_chunks::<BLOCK_BYTES>().0.iter().enumerate();
-    let sum = |(run, x): (usize, &[i8; BLOCK_BYTES])| {
-        let products =
-            codes.iter().zip(x).map(|(code, &x)| i32::from(code >> (6 - 2 * run) & 3) * i32::from(x));
-        products.sum::<i32>()
-    };
-    runs.map(sum).sum()
+    let mut sum = 0i32;
+    for (run, x) in x.as_chunks::<BLOCK_BYTES>().0.iter().enumerate() {
+        for (code, &x) in codes.iter().zip(x) {
+            let product = i16::from(code >> (6 - 2 * run) & 3).wrapping_mul(i16::from(x));
+            sum = sum.wrapping_add(i32::from(product));
+        }
+    }
+    sum
 }

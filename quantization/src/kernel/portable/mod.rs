@@ -35,12 +35,11 @@ impl Sums for Plain {
     fn sums(codes: &[u8; GROUP], activations: &[i8; GROUP]) -> [i32; SUBS] {
         let (codes, activations) = (codes.as_chunks::<16>().0, activations.as_chunks::<16>().0);
         let mut sums = [0; SUBS];
-        for sub in 0..SUBS {
+        for (sub, (codes, activations)) in codes.iter().zip(activations).enumerate() {
             let mut sum = 0i32;
-            for i in 0..16 {
+            for (&code, &x) in codes.iter().zip(activations) {
                 // 255·127 fits 16 bits, so that compilers may multiply in them.
-                let product = i16::from(codes[sub][i]).wrapping_mul(i16::from(activations[sub][i]));
-                sum = sum.wrapping_add(i32::from(product));
+                sum = sum.wrapping_add(i32::from(i16::from(code).wrapping_mul(i16::from(x))));
             }
             sums[lane(sub)] = sum;
         }

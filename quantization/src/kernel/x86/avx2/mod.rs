@@ -25,6 +25,18 @@ pub(in super::super) fn fill(form: Form, x: &[f32], columns: usize, groups: &mut
     unsafe { compiled(form, x, columns, groups) }
 }
 
+/// As [`plain::rows`](super::super::plain::rows), for a processor with the features.
+pub(in super::super) fn plain(kind: GgmlType, weights: &[u8], activations: &Activations, y: &mut [f32]) {
+    /// # Safety
+    /// The features.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn compiled(kind: GgmlType, weights: &[u8], activations: &Activations, y: &mut [f32]) {
+        super::super::plain::rows(kind, weights, activations, y);
+    }
+    // SAFETY: `Kernel` comes here only when the processor has the features.
+    unsafe { compiled(kind, weights, activations, y) }
+}
+
 /// As [`portable::rows`](super::super::portable::rows), for a processor with the features.
 pub(in super::super) fn rows(
     kind: GgmlType,

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "functions that need processor features, stores of registers")]
 
 use std::arch::x86_64::*;
+use std::cell::Cell;
 
 use super::super::super::activations::{Group, SUBS, lane};
 use super::super::super::{Activations, GROUP};
@@ -17,6 +18,11 @@ const PANELS: usize = 4;
 
 /// Tokens of a tile: as many as registers hold integer and float sums for, and enough to hide the latency of `dpbusd`.
 const TOKENS: usize = 8;
+
+thread_local! {
+    /// Memory of the last call's tiles: fresh pages cost more than filling them.
+    static LAST: Cell<Vec<Tile>> = const { Cell::new(Vec::new()) };
+}
 
 /// 256 columns of sixteen rows; a lane is a row.
 #[derive(Clone)]
@@ -85,7 +91,8 @@ pub(super) unsafe fn rows<F: Format>(
     y: &mut [f32],
 ) {
     let (n_rows, n_groups) = (weights.len() / row_bytes, row_bytes / F::BYTES);
-    let tiles = tiles::<F>(activations, n_groups);
+    let mut tiles = LAST.take();
+    fill::<F>(&mut tiles, activations, n_groups);
     let n_tiles = activations.rows().div_ceil(TOKENS);
     let mut panels = vec![Panel::ZERO; PANELS];
     let mut sums = vec![[Sums([[0.0; ROWS]; TOKENS]); PANELS]; n_tiles];
@@ -112,18 +119,18 @@ pub(super) unsafe fn rows<F: Format>(
             }
         }
     }
+    LAST.set(tiles);
 }
 
-/// The activations as tiles (`[groups, tiles]`); tokens that are missing in the last one are zeros.
-fn tiles<F: Format>(activations: &Activations, n_groups: usize) -> Vec<Tile> {
+/// Fills `tiles` with the activations (`[groups, tiles]`); tokens that are missing in the last tile keep whatever is there.
+fn fill<F: Format>(tiles: &mut Vec<Tile>, activations: &Activations, n_groups: usize) {
     let n_tiles = activations.rows().div_ceil(TOKENS);
-    let mut tiles = vec![Tile::ZERO; n_groups * n_tiles];
+    tiles.resize(n_groups * n_tiles, Tile::ZERO);
     for token in 0..activations.rows() {
         for (at, group) in activations.row(token).iter().enumerate() {
             tiles[at * n_tiles + token / TOKENS].set::<F>(token % TOKENS, group);
         }
     }
-    tiles
 }
 
 /// Fills `panel` with up to sixteen `rows`' groups that begin at byte `at`; rows that are missing have code and scale 0.
