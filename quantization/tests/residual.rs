@@ -1,5 +1,7 @@
 //! The residual codec against numpy, and on vectors like those of a late-interaction index.
 
+#![expect(clippy::unwrap_used, reason = "a test without its golden file cannot go on")]
+
 use std::path::Path;
 
 use common::seed;
