@@ -1,5 +1,7 @@
 //! Losses and seconds of small runs: `training_times <data> lm|qat|lfq …`, one thread.
 
+#![expect(clippy::print_stdout, reason = "the lines are the result")]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Instant;

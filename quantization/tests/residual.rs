@@ -1,5 +1,7 @@
 //! The residual codec against numpy, and on vectors like those of a late-interaction index.
 
+#![expect(clippy::unwrap_used, reason = "a test without its golden file cannot go on")]
+
 use std::path::Path;
 
 use common::seed;
@@ -77,14 +79,15 @@ fn cosine(codec: &Codec, vectors: &[f32]) -> f64 {
     dot / (vectors.len() / codec.dim()) as f64
 }
 
+/// Neither kind of cells is made for the mean cosine: which one is nearer depends on the data, and is not claimed here.
 #[test]
-fn more_bits_and_least_error_cells_come_closer() {
+fn more_bits_come_closer_with_either_kind_of_cells() {
     let vectors = cloud(800);
-    let found = |bits, cells| cosine(&Codec::train(&vectors, 64, &config(bits, cells), 1).unwrap(), &vectors);
-    let quantile = [1, 2, 4].map(|bits| found(bits, Cells::Quantile));
-    assert!(quantile[0] < quantile[1] && quantile[1] < quantile[2] && quantile[1] > 0.95, "{quantile:?}");
-    let lloyd = [1, 2, 4].map(|bits| found(bits, Cells::LloydMax));
-    assert!(lloyd.iter().zip(quantile).all(|(lloyd, quantile)| *lloyd > quantile), "{lloyd:?} {quantile:?}");
+    for kind in [Cells::Quantile, Cells::LloydMax] {
+        let found = [1, 2, 4]
+            .map(|bits| cosine(&Codec::train(&vectors, 64, &config(bits, kind), 1).unwrap(), &vectors));
+        assert!(found[0] < found[1] && found[1] < found[2] && found[2] > 0.99, "{kind:?}: {found:?}");
+    }
 }
 
 #[test]

@@ -84,8 +84,6 @@ pub struct Outcome {
     pub psnr_db: f64,
     /// Mean over patches of the entropy of the soft assignment, nats.
     pub sample_entropy: f64,
-    /// Mean training loss of the reconstruction over the last tenth of the steps.
-    pub train_mse: f64,
 }
 
 impl Autoencoder {
@@ -130,7 +128,7 @@ impl Autoencoder {
         let flat = Vec::<f32>::try_from(z.flatten(0, -1)).expect("codes are f32");
         let sample_entropy =
             super::entropy::sample_entropy(&flat, config.bits as usize, config.entropy.temperature)?;
-        Ok(Outcome { usage, mse, psnr_db: 10.0 * (4.0 / mse).log10(), sample_entropy, train_mse: f64::NAN })
+        Ok(Outcome { usage, mse, psnr_db: 10.0 * (4.0 / mse).log10(), sample_entropy })
     }
 }
 
@@ -159,37 +157,27 @@ pub fn train(
     let model = Autoencoder::new(config, width, run_seed)?;
     let mut optimiser = AdamW::new(&model.store, AdamWConfig::adam());
     let mut rng = seed::rng(run_seed, "batches", 0);
-    let mut errors = Vec::with_capacity(config.steps);
     for step in 0..config.steps {
         let chosen: Vec<i64> = (0..config.batch).map(|_| rng.random_range(0..rows)).collect();
         optimiser.zero_grad();
-        let (loss, error) =
-            objective(&model, config, &patches.index_select(0, &Tensor::from_slice(&chosen)))?;
+        let loss = objective(&model, config, &patches.index_select(0, &Tensor::from_slice(&chosen)))?;
         loss.backward();
         clip_grad_norm(&model.store, 1.0).map_err(|source| LfqError::Diverged { step, source })?;
         optimiser.step(config.learning_rate * (config.steps - step) as f64 / config.steps as f64);
-        errors.push(error);
     }
-    let last = &errors[errors.len() - (errors.len() / 10).max(1)..];
-    let train_mse = last.iter().sum::<f64>() / last.len() as f64;
-    let outcome = Outcome { train_mse, ..model.measure(held_out, config)? };
+    let outcome = model.measure(held_out, config)?;
     Ok((model, outcome))
 }
 
-fn objective(
-    model: &Autoencoder,
-    config: &AutoencoderConfig,
-    batch: &Tensor,
-) -> Result<(Tensor, f64), LfqError> {
+fn objective(model: &Autoencoder, config: &AutoencoderConfig, batch: &Tensor) -> Result<Tensor, LfqError> {
     let z = model.encode(batch);
     let error = (model.decode(&quantize_tensor(&z)) - batch).square().mean(Kind::Float);
-    let number = error.double_value(&[]);
     let terms = losses(&z, &config.entropy)?;
     let mut loss = error + terms.commitment * config.commitment_weight;
     if config.entropy_weight > 0.0 {
         loss += terms.entropy * config.entropy_weight;
     }
-    Ok((loss, number))
+    Ok(loss)
 }
 
 #[cfg(test)]
@@ -198,24 +186,26 @@ mod tests {
 
     use super::*;
 
-    /// Sixteen different rows, four of each kind of brightness.
+    /// 64 patches of 12 numbers between −1 and 1.
     fn rows() -> Tensor {
-        let values: Vec<f32> = (0..16 * 12).map(|i| ((i / 12) * 37 % 16) as f32 / 8.0 - 1.0).collect();
-        Tensor::from_slice(&values).view([16, 12])
+        let mut rng = seed::rng(3, "patches", 0);
+        let values: Vec<f32> = (0..64 * 12).map(|_| rng.random_range(-1.0..1.0)).collect();
+        Tensor::from_slice(&values).view([64, 12])
     }
 
     #[test]
-    fn the_entropy_term_uses_more_codes_and_learns_eight_patches() {
+    fn the_entropy_term_uses_more_codes_and_a_seed_gives_the_same_bits() {
         let _rng = torch_rng(3);
+        tch::set_num_threads(1);
         let patches = rows();
         let run = |with| {
-            let small =
-                AutoencoderConfig { hidden: 32, steps: 300, batch: 32, ..AutoencoderConfig::small(4, with) };
-            train(&small, &patches, &patches, 1).unwrap().1
+            let small = AutoencoderConfig::small(6, with);
+            let entropy = EntropyConfig { temperature: 0.1, ..small.entropy };
+            let config = AutoencoderConfig { hidden: 32, steps: 200, batch: 32, entropy, ..small };
+            train(&config, &patches, &patches, 1).unwrap().1
         };
         let (with, without) = (run(true), run(false));
         assert!(with.usage.perplexity > without.usage.perplexity, "{with:?} {without:?}");
-        assert!(with.mse < 0.1, "{with:?}");
         assert_eq!(run(true), with);
     }
 
