@@ -25,15 +25,16 @@ fn find<V: Lanes, const SUB: usize, const COUNT: usize>(
 ) -> Found<V, COUNT> {
     let sigma2 = mean_square(x, if SUB == 16 { 1.0 } else { 2.0 });
     let mut weights = [V::splat(0.0); COUNT];
-    let parts = std::array::from_fn(|j| {
+    let mut parts = [Affine::zero(); COUNT];
+    for j in 0..COUNT {
         let part: &[V; SUB] = &x.as_chunks().0[j];
         let w = match importance {
             Some(v) => weighted(part, &v.as_chunks().0[j], sigma2),
             None => plain_weights(part),
         };
         weights[j] = total(&w);
-        search::affine(nmax, part, &w, if importance.is_some() { IMPORTANCE } else { plain })
-    });
+        parts[j] = search::affine(nmax, part, &w, if importance.is_some() { IMPORTANCE } else { plain });
+    }
     Found { parts, weights }
 }
 
@@ -86,7 +87,12 @@ fn codes<V: Lanes, const SUB: usize>(
     (scale, min): (V, V),
     codes: &mut [V::Int; SUB],
 ) {
-    requantize(x, scale, min, (0, nmax), |x| found.code(x, nmax, guarded), codes);
+    let dead = requantize(x, scale, min, (0, nmax), codes);
+    if V::any(dead) {
+        for i in 0..SUB {
+            codes[i] = V::choose(dead, found.code(x[i], nmax, guarded), codes[i]);
+        }
+    }
 }
 
 /// Words of Q2_K.

@@ -16,10 +16,11 @@ pub(super) fn encode<V: Lanes>(job: Job<'_>) {
         let first = g * V::N;
         let start = |lane: usize| (first + lane.min(count - 1)) * 256;
         gather(job.weights, start, &mut columns);
-        let v = job.importance.map(|v| {
-            gather(v, |lane| start(lane) % job.row_len, &mut importance);
-            &importance
-        });
+        let mut v = None;
+        if let Some(floats) = job.importance {
+            gather(floats, |lane| start(lane) % job.row_len, &mut importance);
+            v = Some(&importance);
+        }
         let mut words = [V::Int::splat(0); 53];
         match job.kind {
             GgmlType::Q2_K => affine::q2(&columns, v, &mut words),
@@ -107,23 +108,17 @@ pub(super) fn halves<V: Lanes>(x: V) -> (V::Int, V) {
     (V::Int::load(&bits), V::load(&values))
 }
 
-/// Codes for the decoded scale and minimum, counted from the lowest; `searched` where the decoded scale is zero.
+/// Codes for the decoded scale and minimum, counted from the lowest; says where the decoded scale is zero.
 #[inline(always)]
 pub(super) fn requantize<V: Lanes, const SUB: usize>(
     x: &[V; SUB],
     scale: V,
     min: V,
     (low, high): (i32, i32),
-    searched: impl Fn(V) -> V::Int,
     codes: &mut [V::Int; SUB],
-) {
+) -> V::Mask {
     for i in 0..SUB {
         codes[i] = (((x[i] + min) / scale).nearest_within(low, high) - V::splat(low as f32)).int();
     }
-    let dead = scale.same(V::splat(0.0));
-    if V::any(dead) {
-        for i in 0..SUB {
-            codes[i] = V::choose(dead, searched(x[i]), codes[i]);
-        }
-    }
+    scale.same(V::splat(0.0))
 }

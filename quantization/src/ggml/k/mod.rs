@@ -37,5 +37,6 @@ pub(super) fn encode(
     importance: Option<&[f32]>,
     out: &mut [u8],
 ) {
-    dispatch::encode(dispatch::Level::best(), Job { kind, weights, row_len, importance, out });
+    let job = Job { kind, weights, row_len, importance, out };
+    dispatch::encode(dispatch::Level::best(), job);
 }

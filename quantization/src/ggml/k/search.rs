@@ -26,6 +26,7 @@ pub(super) struct Grid {
 }
 
 /// Scale and minimum of a sub-block: x ≈ scale·code − min.
+#[derive(Clone, Copy)]
 pub(super) struct Affine<V: Lanes> {
     pub(super) scale: V,
     pub(super) min: V,
@@ -111,6 +112,23 @@ pub(super) fn affine<V: Lanes, const SUB: usize>(
 }
 
 impl<V: Lanes> Affine<V> {
+    /// A sub-block of zeros.
+    #[inline(always)]
+    pub(super) fn zero() -> Self {
+        let zero = V::splat(0.0);
+        let (none, all) = (zero.gt(zero), zero.same(zero));
+        Self {
+            scale: zero,
+            min: zero,
+            iscale: zero,
+            base: zero,
+            untouched: none,
+            empty: all,
+            low: zero,
+            first: zero,
+        }
+    }
+
     /// The code that the search gave to `x`.
     #[inline(always)]
     pub(super) fn code(&self, x: V, nmax: i32, guarded: bool) -> V::Int {
@@ -132,6 +150,7 @@ pub(super) fn extreme<V: Lanes>(x: &[V]) -> (V, V) {
 }
 
 /// Scale of a sub-block without minimum: x ≈ scale·code, −n ≤ code < n.
+#[derive(Clone, Copy)]
 pub(super) struct Signed<V: Lanes> {
     pub(super) scale: V,
     iscale: V,
@@ -148,7 +167,7 @@ pub(super) fn signed<V: Lanes, const SUB: usize>(nmax: i32, x: &[V; SUB], w: &[V
         wx[i] = w[i] * x[i];
     }
     let (mut scale, mut best, mut best_iscale) = (zero, zero, zero);
-    for step in std::iter::once(0).chain((-9..=9).filter(|&step| step != 0)) {
+    for step in [0, -9, -8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8, 9] {
         let iscale = V::splat(-(nmax as f32 + 0.1 * step as f32)) / max;
         let (mut sumlx, mut suml2) = (zero, zero);
         for i in 0..SUB {
@@ -172,6 +191,13 @@ pub(super) fn signed<V: Lanes, const SUB: usize>(nmax: i32, x: &[V; SUB], w: &[V
 }
 
 impl<V: Lanes> Signed<V> {
+    /// A sub-block of zeros.
+    #[inline(always)]
+    pub(super) fn zero() -> Self {
+        let zero = V::splat(0.0);
+        Self { scale: zero, iscale: zero, empty: zero.same(zero) }
+    }
+
     /// The code that the search gave to `x`, plus n.
     #[inline(always)]
     pub(super) fn code(&self, x: V, nmax: i32) -> V::Int {
@@ -229,10 +255,13 @@ fn as_byte<V: Lanes>(bits: V::Int) -> V {
 #[inline(always)]
 pub(super) fn positive<V: Lanes>(nmax: i32, x: &[V], w: &[V], codes: &mut [V]) -> V {
     let zero = V::splat(0.0);
-    let max = x.iter().fold(zero, |max, &x| max.above(x));
+    let mut max = zero;
+    for &x in x {
+        max = max.above(x);
+    }
     let mut iscale = V::splat(nmax as f32) / max;
     let mut best = zero;
-    for step in std::iter::once(0).chain((-4..=4).filter(|&step| step != 0)) {
+    for step in [0, -4, -3, -2, -1, 1, 2, 3, 4] {
         let trial = V::splat(0.1 * step as f32 + nmax as f32) / max;
         let scale = V::splat(1.0) / trial;
         let mut mse = zero;

@@ -72,8 +72,7 @@ pub(super) fn q3<V: Lanes>(x: &[V; 256], importance: Option<&[V; 256]>, words: &
         let before = *part;
         let scale = d * (V::from_int(scales[j]) - V::splat(32.0));
         let x: &[V; 16] = &x.as_chunks().0[j];
-        requantize(x, scale, V::splat(0.0), (-4, 3), |_| V::Int::splat(0), part);
-        let dead = scale.same(V::splat(0.0));
+        let dead = requantize(x, scale, V::splat(0.0), (-4, 3), part);
         if V::any(dead) {
             for i in 0..16 {
                 part[i] = V::choose(dead, before[i], part[i]);
@@ -96,16 +95,19 @@ pub(super) fn pack_q3<V: Lanes>(codes: &[V::Int; 256], scales: &[V::Int; 16], wo
 #[inline(always)]
 pub(super) fn q6<V: Lanes>(x: &[V; 256], importance: Option<&[V; 256]>, words: &mut [V::Int; 53]) {
     let mut scales = [V::splat(0.0); 16];
-    let found: [Signed<V>; 16] = std::array::from_fn(|j| {
+    let mut found = [Signed::zero(); 16];
+    for j in 0..16 {
         let part: &[V; 16] = &x.as_chunks().0[j];
         let mut w = *part;
         for i in 0..16 {
-            w[i] = importance.map_or(part[i] * part[i], |v| v[16 * j + i]);
+            w[i] = match importance {
+                Some(v) => v[16 * j + i],
+                None => part[i] * part[i],
+            };
         }
-        let found = search::signed(32, part, &w);
-        scales[j] = found.scale;
-        found
-    });
+        found[j] = search::signed(32, part, &w);
+        scales[j] = found[j].scale;
+    }
     let (amax, max) = search::extreme(&scales);
     let iscale = V::splat(-128.0) / max;
     let (d_bits, d) = halves(V::splat(1.0) / iscale);
@@ -115,8 +117,13 @@ pub(super) fn q6<V: Lanes>(x: &[V; 256], importance: Option<&[V; 256]>, words: &
         let scale = (iscale * scales[j]).nearest_within(-128, 127);
         bytes[j] = scale.int();
         let part: &mut [V::Int; 16] = &mut codes.as_chunks_mut().0[j];
-        let code = |x| found[j].code(x, 32);
-        requantize(&x.as_chunks().0[j], d * scale, V::splat(0.0), (-32, 31), code, part);
+        let x: &[V; 16] = &x.as_chunks().0[j];
+        let dead = requantize(x, d * scale, V::splat(0.0), (-32, 31), part);
+        if V::any(dead) {
+            for i in 0..16 {
+                part[i] = V::choose(dead, found[j].code(x[i], 32), part[i]);
+            }
+        }
     }
     pack_q6::<V>(&codes, &bytes, words);
     words[52] = d_bits;
