@@ -10,6 +10,7 @@
 //! | [`gptq`], [`sequential`], [`gptq_layout`] | GPTQ: one layer, a model block by block, the checkpoint format |
 //! | [`ggml`], [`mixture`], [`imatrix`] | GGUF's block types, mixtures of them, importance |
 //! | [`kernel`] | products with quantized weights, ternary ones included |
+//! | [`convert`], [`cli`] | whole files quantized in pieces; the command |
 //! | [`gguf`], [`safetensors`], [`llama2c`], [`model_file`] | model files |
 //! | [`llama`] | inference: perplexity, divergence, text |
 //! | `lm`, `qat`, `bitnet` | training: fake quantization, BitNet and BitNet b1.58 (feature `tensor`) |
@@ -21,6 +22,8 @@ mod atomic;
 pub mod activation;
 pub mod affine;
 pub mod calibration;
+pub mod cli;
+pub mod convert;
 pub mod float;
 pub mod ggml;
 pub mod gguf;

@@ -5,8 +5,13 @@ mod apply;
 mod evaluate;
 mod inspect;
 mod quantize;
+#[cfg(feature = "tensor")]
+mod reproduce;
+mod runs;
 mod shared;
 mod show;
+#[cfg(feature = "tensor")]
+mod train;
 
 use std::io;
 use std::process::ExitCode;
@@ -26,7 +31,9 @@ Examples:
   quantization quantize model-folder gptq-folder --method gptq --bits 4 --group 128 --calibration calibration.txt
   quantization dequantize gptq-folder model-f16.safetensors --type F16
   quantization evaluate small.gguf test.txt --base model-f16.gguf
-  quantization generate small.gguf \"Once upon a time\"";
+  quantization generate small.gguf \"Once upon a time\"
+  quantization train-bitnet input.txt bitnet-folder --kind b158
+  quantization reproduce --preset quick";
 
 /// Quantize language models, look into them and measure what it costs: GGUF, safetensors, GPTQ, llama2.c.
 #[derive(Debug, Parser)]
@@ -50,6 +57,19 @@ enum Verb {
     Evaluate(evaluate::Arguments),
     /// Continue a text
     Generate(apply::GenerateArguments),
+    /// Train a byte-level language model with BitNet's layers on a text
+    #[cfg(feature = "tensor")]
+    TrainBitnet(train::Arguments),
+    /// Re-test the claims on real data and write the report
+    #[cfg(feature = "tensor")]
+    Reproduce(reproduce::Arguments),
+    /// Render a report.json again as Markdown and HTML
+    Report(runs::ReportArguments),
+    /// Compare the claims of two or more reports
+    Compare(runs::CompareArguments),
+    #[cfg(feature = "tensor")]
+    #[command(hide = true)]
+    Worker(reproduce::WorkerArguments),
 }
 
 /// Carries out what was typed.
@@ -59,7 +79,7 @@ enum Verb {
 pub fn run(cli: Cli) -> Result<ExitCode> {
     interrupt::listen();
     match carry_out(cli.verb) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(code) => Ok(code),
         Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
             // A reader such as `head` that closes the pipe has what it wants.
             Some(io::ErrorKind::BrokenPipe) => Ok(ExitCode::SUCCESS),
@@ -72,13 +92,29 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-fn carry_out(verb: Verb) -> Result<()> {
+fn carry_out(verb: Verb) -> Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
     match verb {
-        Verb::Inspect(arguments) => inspect::run(&arguments),
-        Verb::Quantize(arguments) => quantize::run(&arguments),
-        Verb::Dequantize(arguments) => apply::dequantize(&arguments),
-        Verb::Imatrix(arguments) => apply::imatrix(&arguments),
-        Verb::Evaluate(arguments) => evaluate::run(&arguments),
-        Verb::Generate(arguments) => apply::generate(&arguments),
+        Verb::Inspect(arguments) => inspect::run(&arguments).map(done),
+        Verb::Quantize(arguments) => quantize::run(&arguments).map(done),
+        Verb::Dequantize(arguments) => apply::dequantize(&arguments).map(done),
+        Verb::Imatrix(arguments) => apply::imatrix(&arguments).map(done),
+        Verb::Evaluate(arguments) => evaluate::run(&arguments).map(done),
+        Verb::Generate(arguments) => apply::generate(&arguments).map(done),
+        #[cfg(feature = "tensor")]
+        Verb::TrainBitnet(arguments) => train::run(&arguments),
+        #[cfg(feature = "tensor")]
+        Verb::Reproduce(arguments) => reproduce::run(&arguments),
+        Verb::Report(arguments) => runs::report(&arguments).map(done),
+        Verb::Compare(arguments) => runs::compare(&arguments).map(done),
+        #[cfg(feature = "tensor")]
+        Verb::Worker(arguments) => reproduce::work(&arguments).map(done),
     }
+}
+
+/// The workspace this program was built in: its data, runs and commit belong to the reports.
+#[cfg(feature = "tensor")]
+fn workspace() -> std::path::PathBuf {
+    let crate_folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.parent().map(std::path::PathBuf::from).unwrap_or(crate_folder)
 }

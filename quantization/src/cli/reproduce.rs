@@ -128,7 +128,13 @@ fn carry_through(
     let workers = Workers {
         command: command.into(),
         // Each worker would time the matrix libraries anew, and equal runs could get different bits.
-        variables: vec![(gemm::VARIABLE.to_owned(), gemm::active().to_string())],
+        // Without the others, the allocator gives training's buffers back and asks for them again at every step.
+        variables: vec![
+            (gemm::VARIABLE.to_owned(), gemm::active().to_string()),
+            ("MALLOC_MMAP_THRESHOLD_".to_owned(), "268435456".to_owned()),
+            ("MALLOC_TRIM_THRESHOLD_".to_owned(), "268435456".to_owned()),
+            ("MALLOC_TOP_PAD_".to_owned(), "67108864".to_owned()),
+        ],
         count: arguments.workers.unwrap_or(cores),
         store: folder.join("jobs"),
     };
