@@ -53,8 +53,8 @@ fn find_weighted<V: Lanes>(x: &[V; 256], importance: &[V; 256]) -> Found<V> {
     }
     let result = search::signed(32, &found, &weights);
     let mut scales = [V::Int::splat(0); 16];
-    for j in 0..16 {
-        scales[j] = result.code(found[j], 32);
+    for (scale, found) in scales.iter_mut().zip(found) {
+        *scale = result.code(found, 32);
     }
     Found { codes, scales, d: result.scale }
 }

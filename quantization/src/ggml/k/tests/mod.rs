@@ -116,7 +116,9 @@ fn sample(shape: Shape, count: usize, seed: u64) -> Vec<f32> {
             Shape::Ternary => 0.0375 * random.random_range(-1..=1) as f32,
             Shape::Halves => 0.5 * random.random_range(-8..=7) as f32,
             Shape::SomeZero => {
-                normal * random.random_range(0..=1) as f32 * if i / 32 % 3 == 0 { 0.0 } else { 1.0 }
+                normal
+                    * random.random_range(0..=1) as f32
+                    * if (i / 32).is_multiple_of(3) { 0.0 } else { 1.0 }
             }
             Shape::NearlyConstant => constant * (1.0 + 1e-7 * random.random_range(0..=2) as f32),
         }
