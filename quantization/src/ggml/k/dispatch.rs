@@ -1,10 +1,11 @@
 //! The widest vectors of the processor, found at run time.
 #![expect(unsafe_code, reason = "functions for processors that have the instructions")]
 
+use super::group::Words;
 use super::lanes::Array;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{F256, F512};
-use super::{Job, activations, group};
+use super::{Job, activations, best, group};
 use crate::ggml::GgmlType;
 
 /// Vectors to compute with.
@@ -58,7 +59,7 @@ pub(super) fn encode(level: Level, job: Job<'_>) {
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { avx2(job) },
         Level::Portable if job.kind == GgmlType::Q8_K => activations::encode(job.weights, job.out),
-        Level::Portable => group::encode::<Array<4>>(job),
+        Level::Portable => group::encode::<Array<4>>(job, best::improve),
     }
 }
 
@@ -67,8 +68,16 @@ pub(super) fn encode(level: Level, job: Job<'_>) {
 fn avx512(job: Job<'_>) {
     match job.kind {
         GgmlType::Q8_K => activations::encode(job.weights, job.out),
-        _ => group::encode::<F512>(job),
+        _ => group::encode::<F512>(job, |kind, x, v, words| improve_avx512(kind, x, v, words)),
     }
+}
+
+/// Apart from [`avx512`], so that the compiler sees smaller functions.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn improve_avx512(kind: GgmlType, x: &[F512; 256], v: Option<&[F512; 256]>, words: &mut Words<F512>) {
+    best::improve(kind, x, v, words);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -76,6 +85,14 @@ fn avx512(job: Job<'_>) {
 fn avx2(job: Job<'_>) {
     match job.kind {
         GgmlType::Q8_K => activations::encode(job.weights, job.out),
-        _ => group::encode::<F256>(job),
+        _ => group::encode::<F256>(job, |kind, x, v, words| improve_avx2(kind, x, v, words)),
     }
+}
+
+/// Apart from [`avx2`], so that the compiler sees smaller functions.
+#[cfg(target_arch = "x86_64")]
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+fn improve_avx2(kind: GgmlType, x: &[F256; 256], v: Option<&[F256; 256]>, words: &mut Words<F256>) {
+    best::improve(kind, x, v, words);
 }

@@ -5,9 +5,15 @@ use super::lanes::{Int, Lanes, MOST};
 use super::{Job, affine, signed};
 use crate::ggml::GgmlType;
 
-/// Encodes every super-block of a job.
+/// Words of as many super-blocks as there are lanes.
+pub(super) type Words<V> = [<V as Lanes>::Int; 53];
+
+/// Encodes every super-block of a job; `improve` replaces the words where it searches further.
 #[inline(always)]
-pub(super) fn encode<V: Lanes>(job: Job<'_>) {
+pub(super) fn encode<V: Lanes>(
+    job: Job<'_>,
+    improve: impl Fn(GgmlType, &[V; 256], Option<&[V; 256]>, &mut Words<V>),
+) {
     let size = job.kind.block_bytes();
     let mut columns = [V::splat(0.0); 256];
     let mut importance = columns;
@@ -28,6 +34,9 @@ pub(super) fn encode<V: Lanes>(job: Job<'_>) {
             GgmlType::Q4_K => affine::q45::<V, 15>(&columns, v, &mut words),
             GgmlType::Q5_K => affine::q45::<V, 31>(&columns, v, &mut words),
             _ => signed::q6(&columns, v, &mut words),
+        }
+        if job.beyond {
+            improve(job.kind, &columns, v, &mut words);
         }
         scatter::<V>(&words, out, size);
     }

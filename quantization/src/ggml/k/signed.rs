@@ -27,11 +27,11 @@ fn find_plain<V: Lanes>(x: &[V; 256]) -> Found<V> {
     let none = max.same(zero);
     let iscale = V::splat(-32.0) / max;
     let mut scales = [V::Int::splat(0); 16];
-    for j in 0..16 {
+    for (scale, found) in scales.iter_mut().zip(found) {
         // ggml keeps the integer in a signed byte before it clamps.
-        let wrapped = ((iscale * found[j]).nearest() + V::Int::splat(128)) & V::Int::splat(0xff);
+        let wrapped = ((iscale * found).nearest() + V::Int::splat(128)) & V::Int::splat(0xff);
         let code = (wrapped - V::Int::splat(96)).most(V::Int::splat(0)).least(V::Int::splat(63));
-        scales[j] = V::choose(none, V::Int::splat(0), code);
+        *scale = V::choose(none, V::Int::splat(0), code);
     }
     Found { codes, scales, d: zero.where_or(none, V::splat(1.0) / iscale) }
 }
@@ -53,8 +53,8 @@ fn find_weighted<V: Lanes>(x: &[V; 256], importance: &[V; 256]) -> Found<V> {
     }
     let result = search::signed(32, &found, &weights);
     let mut scales = [V::Int::splat(0); 16];
-    for j in 0..16 {
-        scales[j] = result.code(found[j], 32);
+    for (scale, found) in scales.iter_mut().zip(found) {
+        *scale = result.code(found, 32);
     }
     Found { codes, scales, d: result.scale }
 }

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::dispatch::Level;
 use super::*;
 
+mod decode;
 mod measure;
 
 const KINDS: [GgmlType; 5] = [GgmlType::Q2_K, GgmlType::Q3_K, GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K];
@@ -54,7 +55,7 @@ fn the_block_by_block_searches_give_the_bytes_of_ggml() {
 fn the_lanes_give_the_bytes_of_ggml() {
     for level in Level::available() {
         check_golden(|kind, weights, row_len, importance, out| {
-            dispatch::encode(level, Job { kind, weights, row_len, importance, out });
+            dispatch::encode(level, Job { kind, weights, row_len, importance, out, beyond: false });
         });
     }
 }
@@ -115,12 +116,20 @@ fn sample(shape: Shape, count: usize, seed: u64) -> Vec<f32> {
             Shape::Ternary => 0.0375 * random.random_range(-1..=1) as f32,
             Shape::Halves => 0.5 * random.random_range(-8..=7) as f32,
             Shape::SomeZero => {
-                normal * random.random_range(0..=1) as f32 * if i / 32 % 3 == 0 { 0.0 } else { 1.0 }
+                normal
+                    * random.random_range(0..=1) as f32
+                    * if (i / 32).is_multiple_of(3) { 0.0 } else { 1.0 }
             }
             Shape::NearlyConstant => constant * (1.0 + 1e-7 * random.random_range(0..=2) as f32),
         }
     };
     (0..count).map(value).collect()
+}
+
+fn squared(kind: GgmlType, x: &[f32], w: &[f32], block: &[u8]) -> f64 {
+    let decoded = decode::decode(kind, block);
+    let terms = x.iter().zip(w).zip(decoded);
+    terms.map(|((&x, &w), decoded)| f64::from(w) * (f64::from(x) - f64::from(decoded)).powi(2)).sum()
 }
 
 /// Rows with every kind of block, and an importance (none, some, some with zeros).
@@ -152,11 +161,33 @@ proptest! {
             for level in Level::available() {
                 let mut found = vec![0xa5; expected.len()];
                 let out = found.as_mut_slice();
-                let job = Job { kind, weights: &weights, row_len, importance, out };
+                let job = Job { kind, weights: &weights, row_len, importance, out, beyond: false };
                 dispatch::encode(level, job);
                 let size = kind.block_bytes();
                 let wrong = found.chunks(size).zip(expected.chunks(size)).position(|(a, b)| a != b);
                 prop_assert_eq!(wrong, None, "super-block of {} on {:?}", kind, level);
+            }
+        }
+    }
+
+    #[test]
+    fn the_further_search_is_nowhere_worse_than_ggml((weights, row_len, importance) in rows()) {
+        for kind in KINDS {
+            for level in Level::available() {
+                let [before, after] = [false, true].map(|beyond| {
+                    let mut bytes = vec![0; kind.bytes(weights.len()).unwrap()];
+                    let (importance, out) = (importance.as_deref(), bytes.as_mut_slice());
+                    dispatch::encode(level, Job { kind, weights: &weights, row_len, importance, out, beyond });
+                    bytes
+                });
+                let size = kind.block_bytes();
+                for (i, x) in weights.chunks_exact(256).enumerate() {
+                    let start = i * 256 % row_len;
+                    let ones = [1.0; 256];
+                    let w = importance.as_ref().map_or(&ones[..], |v| &v[start..start + 256]);
+                    let [before, after] = [&before, &after].map(|y| squared(kind, x, w, &y[i * size..][..size]));
+                    prop_assert!(after <= before, "{kind} on {level:?}: {after} > {before} in block {i}");
+                }
             }
         }
     }
