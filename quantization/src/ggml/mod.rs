@@ -13,6 +13,6 @@ mod kind;
 pub(crate) mod lanes;
 
 pub use decode::decode;
-pub use encode::encode;
+pub use encode::{encode, encode_best};
 pub use error::{DecodeError, EncodeError};
 pub use kind::{GgmlType, UnknownType};

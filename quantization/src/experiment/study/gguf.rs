@@ -155,7 +155,7 @@ impl TensorSource for Requantized<'_> {
         let importance = self.importance.get(name).map(Vec::as_slice).filter(|_| self.search == Search::Importance);
         match self.search {
             Search::Best if SEARCHED.contains(&kind) => {
-                ggml::encode(kind, &weights, row_len, None, &mut bytes)?;
+                ggml::encode_best(kind, &weights, row_len, None, &mut bytes)?;
             }
             _ => ggml::encode(kind, &weights, row_len, importance, &mut bytes)?,
         }

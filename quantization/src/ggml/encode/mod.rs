@@ -52,6 +52,40 @@ pub fn encode(
     importance: Option<&[f32]>,
     out: &mut [u8],
 ) -> Result<(), EncodeError> {
+    in_strips(kind, weights, row_len, importance, out, encode_rows)
+}
+
+/// Quantizes rows of weights as [`encode`] does, with a longer search in the same format: for Q2_K to Q6_K, no super-block
+/// has a larger weighted squared error than ggml's encoding of it. The weights of the error are `importance`, or all
+/// equal; ggml's own search without importance weighs large weights more. Other types are encoded as ever.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_best(
+    kind: GgmlType,
+    weights: &[f32],
+    row_len: usize,
+    importance: Option<&[f32]>,
+    out: &mut [u8],
+) -> Result<(), EncodeError> {
+    use GgmlType::{Q2_K, Q3_K, Q4_K, Q5_K, Q6_K};
+    match kind {
+        Q2_K | Q3_K | Q4_K | Q5_K | Q6_K => {
+            in_strips(kind, weights, row_len, importance, out, super::k::encode_best)
+        }
+        _ => encode(kind, weights, row_len, importance, out),
+    }
+}
+
+/// Checks and encodes as many rows at a time as fit into the cache.
+fn in_strips(
+    kind: GgmlType,
+    weights: &[f32],
+    row_len: usize,
+    importance: Option<&[f32]>,
+    out: &mut [u8],
+    encode_rows: fn(GgmlType, &[f32], usize, Option<&[f32]>, &mut [u8]),
+) -> Result<(), EncodeError> {
     check_sizes(kind, weights.len(), row_len, out.len())?;
     check_importance(row_len, importance)?;
     let rows = (STRIP / row_len).max(1);
