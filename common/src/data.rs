@@ -148,10 +148,8 @@ mod tests {
     #[test]
     fn the_manifest_is_whole() {
         let sets = manifest();
-        assert!(
-            sets.iter().all(|set| !set.files.is_empty()
-                && (set.source.is_some() || set.archive.is_some() || set.note.is_some()))
-        );
+        assert!(sets.iter().all(|set| !set.files.is_empty()
+            && (set.source.is_some() || set.archive.is_some() || set.note.is_some())));
         assert!(sets.iter().flat_map(|set| &set.files).all(|file| file.sha256.len() == 64));
     }
 

@@ -82,10 +82,15 @@ fn every_verb_shows_examples_that_parse() {
             examples.lines().filter_map(|line| line.trim().strip_prefix("quantization ")).collect();
         assert!(commands.len() >= 2, "{help}");
         for command in commands {
-            let arguments: Vec<&str> = command.split('"').enumerate().fold(Vec::new(), |mut all, (i, part)| {
-                if i % 2 == 1 { all.push(part) } else { all.extend(part.split_whitespace()) }
-                all
-            });
+            let arguments: Vec<&str> =
+                command.split('"').enumerate().fold(Vec::new(), |mut all, (i, part)| {
+                    if i % 2 == 1 {
+                        all.push(part)
+                    } else {
+                        all.extend(part.split_whitespace())
+                    }
+                    all
+                });
             // The files are missing, but what was typed is understood: 1, not 2.
             assert_eq!(program(folder.path(), &arguments).status.code(), Some(1), "{command}");
         }

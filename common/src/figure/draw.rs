@@ -226,8 +226,11 @@ fn frontier<B: DrawingBackend>(
         let dots = points.iter().map(|point| Circle::new(place(point), 4 * scale, ink.filled()));
         let key = move |(x, y)| Circle::new((x + 9 * scale as i32, y), 4 * scale, ink.filled());
         chart.draw_series(dots).map_err(text)?.label(name).legend(key);
-        let names = points.iter().map(|point| {
-            let shift = (6 * scale as i32, -(14 * scale as i32));
+        // Neighbours get their names on different sides.
+        let names = points.iter().enumerate().map(|(index, point)| {
+            let width = point.name.chars().count() as i32 * 7 + 6;
+            let side = if index % 2 == 0 { 6 } else { -width };
+            let shift = (side * scale as i32, -(14 * scale as i32));
             EmptyElement::at(place(point)) + Text::new(point.name.clone(), shift, font(TEXT - 2, scale))
         });
         chart.draw_series(names).map_err(text)?;

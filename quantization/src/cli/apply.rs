@@ -167,7 +167,11 @@ pub(super) fn generate(arguments: &GenerateArguments) -> Result<()> {
     let mut failed = None;
     let mut each = |text: &str| {
         failed = out.write_all(text.as_bytes()).and_then(|()| out.flush()).err();
-        if failed.is_some() || interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if failed.is_some() || interrupt::asked() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let most = arguments.tokens.unwrap_or(usize::MAX);
     continue_text(&model, &tokenizer, &tokens, most, sampling, &mut state, &mut each)?;

@@ -111,7 +111,11 @@ fn scored_bytes(tokenizer: &Tokenizer, windows: &[Window]) -> usize {
 }
 
 /// The numbers, in the order in which they are shown: name, value, decimals.
-fn numbers(scores: &Scores, comparison: Option<&Comparison>, bytes: usize) -> Vec<(&'static str, Option<f64>)> {
+fn numbers(
+    scores: &Scores,
+    comparison: Option<&Comparison>,
+    bytes: usize,
+) -> Vec<(&'static str, Option<f64>)> {
     let mut rows = vec![
         ("nats per token", scores.mean_nll()),
         ("standard error", scores.standard_error()),

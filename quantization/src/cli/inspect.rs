@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::shared::Work;
 use super::show;
-use crate::convert::{self, Cost, ConvertError};
+use crate::convert::{self, ConvertError, Cost};
 use crate::mixture::allows_quantization;
 use crate::model_file::{Entry, HISTOGRAM_BINS, HISTOGRAM_REACH, ModelFile, Statistics};
 

@@ -171,7 +171,8 @@ fn check(arguments: &Arguments) -> Result<()> {
         ("--static-groups", grid.static_groups),
         ("--true-sequential", grid.true_sequential),
     ];
-    let given = |options: &[(&'static str, bool)]| options.iter().find(|option| option.1).map(|option| option.0);
+    let given =
+        |options: &[(&'static str, bool)]| options.iter().find(|option| option.1).map(|option| option.0);
     let refused = if packed { given(&of_gguf) } else { given(&of_packed) };
     let refused = refused.or(given(&of_gptq).filter(|_| arguments.method != Method::Gptq));
     if let Some(option) = refused {
@@ -191,9 +192,8 @@ fn check(arguments: &Arguments) -> Result<()> {
 }
 
 fn warn_of_quantized(file: &ModelFile) {
-    let quantized = |entry: &&crate::model_file::Entry| {
-        entry.kind.block_len() > 1 || entry.stored.starts_with("GPTQ")
-    };
+    let quantized =
+        |entry: &&crate::model_file::Entry| entry.kind.block_len() > 1 || entry.stored.starts_with("GPTQ");
     let count = file.tensors().iter().filter(quantized).count();
     if count > 0 {
         eprintln!(
@@ -249,8 +249,7 @@ fn recipe(arguments: &Arguments, bitnet: bool, imatrix: Option<Imatrix>) -> Resu
     }
     if bitnet {
         // The embedding and the head stay as they are trained: only the blocks' layers are ternary.
-        let as_trained =
-            |pattern: &str| Rule { pattern: pattern.to_owned(), kind: GgmlType::F16 };
+        let as_trained = |pattern: &str| Rule { pattern: pattern.to_owned(), kind: GgmlType::F16 };
         rules.extend(["token_embd.weight", "output.weight*"].map(as_trained));
     }
     let file_type = if budgeted { FileType::Q4_K_M } else { file_type };

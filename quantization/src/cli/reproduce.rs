@@ -6,12 +6,12 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use common::data::DataError;
 use common::device;
 use common::nn::gemm;
 use common::report::{Report, claim_table, publish};
 use common::run::{Run, Status};
 use common::workers::{Job as _, Workers, serve};
-use common::data::DataError;
 use common::{claims, data, interrupt, progress};
 use tch::Device;
 

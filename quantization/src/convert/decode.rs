@@ -77,7 +77,8 @@ pub fn dequantize_to_safetensors(
         }
         let kind = if entry.is_numeric() { kind } else { entry.kind };
         let order = if llama { RowOrder::Halves } else { RowOrder::Pairs };
-        let work = Work { file, tensor: number, order, kind, importance: None, ternary: None, measure: false };
+        let work =
+            Work { file, tensor: number, order, kind, importance: None, ternary: None, measure: false };
         let mut bytes = Vec::new();
         work.run(&mut |piece| {
             bytes.extend_from_slice(piece);

@@ -70,8 +70,7 @@ fn write_tensor(
     let (entry, assignment) = (&file.tensors()[planned.tensor], planned.assignment);
     let importance = importance(options.imatrix, planned, entry.row_len())?;
     let quantized = assignment.reason != Reason::Kept && assignment.kind.block_len() > 1;
-    let ternary =
-        (options.absmean && quantized).then(|| absmean_scale(file, planned.tensor)).transpose()?;
+    let ternary = (options.absmean && quantized).then(|| absmean_scale(file, planned.tensor)).transpose()?;
     let work = Work {
         file,
         tensor: planned.tensor,

@@ -115,7 +115,8 @@ pub fn write_rounded(
     let llama = file.config().is_ok();
     let mut listed = Vec::new();
     for (place, entry) in file.tensors().iter().enumerate() {
-        let dtype = if targets.contains_key(&place) { dtype_of(kind).unwrap_or(Dtype::F32) } else { plain(entry)?.1 };
+        let dtype =
+            if targets.contains_key(&place) { dtype_of(kind).unwrap_or(Dtype::F32) } else { plain(entry)?.1 };
         listed.push((safetensors_name(entry, llama), dtype, shape(entry)));
     }
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -130,7 +131,8 @@ pub fn write_rounded(
             summary.tensors.push(write_plain(file, place, &name, &mut writer)?);
             continue;
         }
-        let (mut bytes, mut squares) = (vec![0; kind.bytes(entry.weights()).unwrap_or(0)], Squares::default());
+        let (mut bytes, mut squares) =
+            (vec![0; kind.bytes(entry.weights()).unwrap_or(0)], Squares::default());
         let row_bytes = kind.bytes(entry.row_len()).unwrap_or(1);
         for rows in pieces(entry.rows(), entry.row_len()) {
             let weights = weights(file, place, rows.clone())?;
@@ -184,11 +186,7 @@ fn rounded(
     Ok((packing.finish(), squares))
 }
 
-fn weights(
-    file: &ModelFile,
-    place: usize,
-    rows: std::ops::Range<usize>,
-) -> Result<Vec<f32>, ConvertError> {
+fn weights(file: &ModelFile, place: usize, rows: std::ops::Range<usize>) -> Result<Vec<f32>, ConvertError> {
     let mut out = Vec::new();
     file.read_weights(place, RowOrder::Halves, rows, &mut Vec::new(), &mut out)?;
     Ok(out)

@@ -9,8 +9,8 @@ mod error;
 mod gguf;
 mod layout;
 mod packing;
-mod plan;
 mod pieces;
+mod plan;
 mod summary;
 mod survey;
 

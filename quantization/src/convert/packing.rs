@@ -92,8 +92,10 @@ mod tests {
         for bits in [2, 3, 4, 8] {
             let mask = (1_usize << bits) - 1;
             let code = |output: usize, input: usize| ((output * 7 + input * 13) & mask) as u8;
-            let codes: Vec<u8> =
-                (0..outputs).flat_map(|o| (0..inputs).map(move |i| (o, i))).map(|(o, i)| code(o, i)).collect();
+            let codes: Vec<u8> = (0..outputs)
+                .flat_map(|o| (0..inputs).map(move |i| (o, i)))
+                .map(|(o, i)| code(o, i))
+                .collect();
             let scales: Vec<f32> = (0..outputs * groups).map(|i| 0.25 + i as f32 / 64.0).collect();
             let zeros: Vec<u8> = (0..outputs * groups).map(|i| ((i * 5) & mask) as u8).collect();
             let group: Vec<usize> = (0..inputs).map(|i| i / 32).collect();

@@ -85,7 +85,8 @@ impl Work<'_> {
         let mut write = |ready: &[(Vec<u8>, Squares)]| ready.iter().try_for_each(|(bytes, _)| sink(bytes));
         for batch in pieces.chunks(AHEAD * rayon::current_num_threads()) {
             let make = || -> Result<Vec<_>, ConvertError> {
-                let made = batch.par_iter().map_init(Room::default, |room, rows| self.piece(rows.clone(), room));
+                let made =
+                    batch.par_iter().map_init(Room::default, |room, rows| self.piece(rows.clone(), room));
                 made.collect()
             };
             let (written, made) = rayon::join(|| write(&ready), make);

@@ -76,8 +76,7 @@ pub fn costs(file: &ModelFile, tensors: &[usize]) -> Result<Vec<Cost>, ConvertEr
         let sample = sample(file, tensor)?;
         let share = entry.weights() as f64 / sample.weights.len().max(1) as f64;
         for (cost, overflowed) in all.iter_mut().zip(&mut overflowed) {
-            let Some(bytes) =
-                cost.kind.bytes(sample.row_len).and_then(|_| cost.kind.bytes(entry.weights()))
+            let Some(bytes) = cost.kind.bytes(sample.row_len).and_then(|_| cost.kind.bytes(entry.weights()))
             else {
                 continue;
             };

@@ -157,7 +157,10 @@ impl workers::Job for Job {
     type Outcome = Outcome;
 
     fn describe(&self) -> String {
-        serde_json::to_string(&self.study).unwrap_or_default().replace(['{', '}', '"'], "").replace([':', ','], " ")
+        serde_json::to_string(&self.study)
+            .unwrap_or_default()
+            .replace(['{', '}', '"'], "")
+            .replace([':', ','], " ")
     }
 }
 

@@ -32,8 +32,7 @@ pub fn generate(root: &Path) -> Result<()> {
     wide_model(&root.join(wide), model)?;
     files::write_atomic(&root.join(plays).join(text), words(&mut rng, 60_000).as_bytes())?;
     narrow_model(&root.join(narrow), checkpoint, &mut rng)?;
-    let ids: Vec<Vec<u32>> =
-        (0..100).map(|_| (0..120).map(|_| rng.random_range(3..512)).collect()).collect();
+    let ids: Vec<Vec<u32>> = (0..100).map(|_| (0..120).map(|_| rng.random_range(3..512)).collect()).collect();
     files::write_atomic(&root.join(tales).join(sequences), serde_json::to_string(&ids)?.as_bytes())?;
     files::write_atomic(&root.join(tales).join("sample.txt"), words(&mut rng, 4_000).as_bytes())?;
     photographs(&root.join(PHOTOGRAPHS).join("images"), &mut rng)
@@ -72,12 +71,22 @@ fn wide_model(folder: &Path, gguf_name: &str) -> Result<()> {
 
 /// An untrained model with rows of 64 and 172 and a vocabulary of bytes and numbered pieces.
 fn narrow_model(folder: &Path, checkpoint: &str, rng: &mut ChaCha8Rng) -> Result<()> {
-    let config =
-        Config { dim: 64, hidden_dim: 172, layers: 1, heads: 8, kv_heads: 4, vocab: 512, context: 512, tied: true };
+    let config = Config {
+        dim: 64,
+        hidden_dim: 172,
+        layers: 1,
+        heads: 8,
+        kv_heads: 4,
+        vocab: 512,
+        context: 512,
+        tied: true,
+    };
     Checkpoint::write(folder.join(checkpoint), &config, |tensor| {
         let [rows, columns] = config.shape(tensor).unwrap_or([0, 0]);
         let spread = if rows == 1 || columns == 1 { 0.0 } else { 0.2 };
-        (0..rows * columns).map(|_| if spread == 0.0 { 1.0 } else { rng.random_range(-spread..spread) }).collect()
+        (0..rows * columns)
+            .map(|_| if spread == 0.0 { 1.0 } else { rng.random_range(-spread..spread) })
+            .collect()
     })?;
     let piece = |id: usize| {
         let bytes = match id {

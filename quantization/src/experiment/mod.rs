@@ -15,19 +15,14 @@ use anyhow::Result;
 use cpu_time::ProcessTime;
 
 use design::Job;
-use outcome::Outcome;
 pub use generated::generate;
 pub use lab::{Amount, Subject};
+use outcome::Outcome;
 pub use report::{Circumstances, Finished, report};
 
 /// Data sets that every preset reads.
-pub const DATA_SETS: [&str; 5] = [
-    "shakespeare-llama-256",
-    "tinyshakespeare",
-    "stories260k",
-    "tinystories-sample",
-    study::PHOTOGRAPHS,
-];
+pub const DATA_SETS: [&str; 5] =
+    ["shakespeare-llama-256", "tinyshakespeare", "stories260k", "tinystories-sample", study::PHOTOGRAPHS];
 
 /// Carries out one job on the data below `root`.
 ///

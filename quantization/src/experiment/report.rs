@@ -48,13 +48,23 @@ pub struct Circumstances {
 ///
 /// # Errors
 /// Missing data, figures that cannot be written.
-pub fn report(declared: &Declared, finished: &Finished, around: &Circumstances, folder: &Path) -> Result<Report> {
+pub fn report(
+    declared: &Declared,
+    finished: &Finished,
+    around: &Circumstances,
+    folder: &Path,
+) -> Result<Report> {
     let values = Values::collect(finished.jobs.iter().map(|(_, outcome)| outcome));
     let claims = judge(declared, finished.preset, &values);
     let seeds = finished.preset.seeds().len();
     let headline = match finished.preset {
-        Preset::Quick => "Indicative only: little text, one seed, few steps. Run the preset `cpu` for verdicts.".to_owned(),
-        _ => format!("{} windows of text per model, {seeds} seeds where something is trained.", finished.preset.amount().windows),
+        Preset::Quick => {
+            "Indicative only: little text, one seed, few steps. Run the preset `cpu` for verdicts.".to_owned()
+        }
+        _ => format!(
+            "{} windows of text per model, {seeds} seeds where something is trained.",
+            finished.preset.amount().windows
+        ),
     };
     let headline = match around.generated.is_empty() {
         true => headline,
@@ -98,7 +108,8 @@ fn judge(declared: &Declared, preset: Preset, values: &Values) -> Vec<JudgedClai
     };
     let judged = |claim: &claims::Claim| {
         let judged = claims::judge(claim, preset != Preset::Quick, |part| runs(claim, part));
-        let verdict_value = "not comparable: the published numbers are of models a thousand times larger".to_owned();
+        let verdict_value =
+            "not comparable: the published numbers are of models a thousand times larger".to_owned();
         JudgedClaim { verdict_value, ..judged }
     };
     declared.claims.iter().map(judged).collect()
@@ -115,7 +126,10 @@ fn summary(report: &Report, values: &Values) -> Vec<String> {
     let ratio = |setting: &str, a: &str, b: &str| Some(mean(setting, a)? / mean(setting, b)?);
     let mut found = Vec::new();
     if let Some(ratio) = ratio("shakespeare-4", "g128", "gptq-g128") {
-        found.push(format!("GPTQ divides the divergence of 4-bit rounding in groups of 128 by {}", number(ratio, 1)));
+        found.push(format!(
+            "GPTQ divides the divergence of 4-bit rounding in groups of 128 by {}",
+            number(ratio, 1)
+        ));
     }
     if let Some(ratio) = ratio("shakespeare-gguf", "Q4_0", "Q4_K") {
         found.push(format!("at 4.5 bits Q4_0 diverges {} times as much as Q4_K", number(ratio, 2)));
@@ -218,7 +232,8 @@ fn clip_figure(finished: &Finished, folder: &Path) -> Result<Option<FigureFile>>
         y: "SQNR, dB".to_owned(),
         groups,
     };
-    let caption = "One matrix on an absmax grid: the fewer the bits, the more it pays to clip the few large weights.";
+    let caption =
+        "One matrix on an absmax grid: the fewer the bits, the more it pays to clip the few large weights.";
     Ok(Some(figure::save(&figure, folder, "clipping", caption)?))
 }
 
@@ -258,14 +273,44 @@ fn setup(preset: Preset) -> Vec<[String; 4]> {
         [what.to_owned(), paper.to_owned(), ours, why.to_owned()]
     };
     vec![
-        row("models", "OPT, BLOOM, LLaMA up to 176 B (GPTQ); Llama-3-8B (llama.cpp)", "shakespeare-llama-256 (3.2 M), stories260K (0.26 M)".to_owned(), "what two CPU cores measure in minutes"),
-        row("scored text", "WikiText-2, C4", format!("{} windows of 256 bytes of Shakespeare; up to 64 stories", amount.windows), "the models' own domain, not seen in training (stories: probably seen)"),
-        row("calibration", "128 segments of 2048 tokens of C4", format!("{} segments of 256 bytes of Shakespeare; up to 32 stories", amount.calibration), "never scored"),
+        row(
+            "models",
+            "OPT, BLOOM, LLaMA up to 176 B (GPTQ); Llama-3-8B (llama.cpp)",
+            "shakespeare-llama-256 (3.2 M), stories260K (0.26 M)".to_owned(),
+            "what two CPU cores measure in minutes",
+        ),
+        row(
+            "scored text",
+            "WikiText-2, C4",
+            format!("{} windows of 256 bytes of Shakespeare; up to 64 stories", amount.windows),
+            "the models' own domain, not seen in training (stories: probably seen)",
+        ),
+        row(
+            "calibration",
+            "128 segments of 2048 tokens of C4",
+            format!("{} segments of 256 bytes of Shakespeare; up to 32 stories", amount.calibration),
+            "never scored",
+        ),
         row("GPTQ damping, block", "0.01, 128", "0.01, 128".to_owned(), "the paper's"),
         row("scales", "16 bits", "16 bits, rounded before codes are chosen".to_owned(), "what files store"),
-        row("BitNet training", "100 B tokens of RedPajama", "600 steps of 16 × 128 bytes, AdamW 2e-3, decay 0.05 (preset `cpu`)".to_owned(), "minutes"),
-        row("fine-tuning of QAT and its baseline", "not one paper's", "120 steps of 8 × 128 bytes, AdamW 3e-4, LSQ per row (preset `cpu`)".to_owned(), "the same steps and seeds on both sides"),
-        row("LFQ", "video tokenizer, 2^18 codes", "patches of 8 × 8 pixels of 20 photographs, two hidden layers of 128".to_owned(), "minutes"),
+        row(
+            "BitNet training",
+            "100 B tokens of RedPajama",
+            "600 steps of 16 × 128 bytes, AdamW 2e-3, decay 0.05 (preset `cpu`)".to_owned(),
+            "minutes",
+        ),
+        row(
+            "fine-tuning of QAT and its baseline",
+            "not one paper's",
+            "120 steps of 8 × 128 bytes, AdamW 3e-4, LSQ per row (preset `cpu`)".to_owned(),
+            "the same steps and seeds on both sides",
+        ),
+        row(
+            "LFQ",
+            "video tokenizer, 2^18 codes",
+            "patches of 8 × 8 pixels of 20 photographs, two hidden layers of 128".to_owned(),
+            "minutes",
+        ),
     ]
 }
 
@@ -299,9 +344,18 @@ fn compute(finished: &Finished, around: &Circumstances) -> BTreeMap<String, Stri
     let fact = |name: &str, value: String| (name.to_owned(), value);
     BTreeMap::from([
         fact("jobs", finished.jobs.len().to_string()),
-        fact("processor time, all jobs", format!("{} s; divided by the workers, the wall time on idle cores", number(total(|o| o.cpu_s), 0))),
+        fact(
+            "processor time, all jobs",
+            format!(
+                "{} s; divided by the workers, the wall time on idle cores",
+                number(total(|o| o.cpu_s), 0)
+            ),
+        ),
         fact("wall time, all jobs", format!("{} s of one worker", number(total(|o| o.wall_s), 0))),
-        fact("wall time of the last invocation, stored jobs excluded", format!("{} s", number(around.wall_s, 0))),
+        fact(
+            "wall time of the last invocation, stored jobs excluded",
+            format!("{} s", number(around.wall_s, 0)),
+        ),
         fact("workers", format!("{} processes of one thread", around.workers)),
     ])
 }
@@ -311,10 +365,16 @@ fn determinism(finished: &Finished, around: &Circumstances) -> BTreeMap<String, 
     let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     BTreeMap::from([
         fact("seeds", &seeds.join(", ")),
-        fact("streams", "initial weights, text windows, patches and dropout each derive from the run seed; quantizers draw nothing"),
+        fact(
+            "streams",
+            "initial weights, text windows, patches and dropout each derive from the run seed; quantizers draw nothing",
+        ),
         fact("threads", "1 per worker process"),
         fact("repeat check", &around.repeat_check),
-        fact("not fixed", "the processor's instruction set: other machines agree within tolerance, not bit by bit; times of N2"),
+        fact(
+            "not fixed",
+            "the processor's instruction set: other machines agree within tolerance, not bit by bit; times of N2",
+        ),
     ])
 }
 

@@ -24,7 +24,11 @@ fn dots(title: &str, value: &str, panels: Vec<Panel>) -> Figure {
 }
 
 fn table(caption: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Table {
-    Table { caption: caption.to_owned(), columns: columns.iter().map(|&name| name.to_owned()).collect(), rows }
+    Table {
+        caption: caption.to_owned(),
+        columns: columns.iter().map(|&name| name.to_owned()).collect(),
+        rows,
+    }
 }
 
 pub(super) fn qat(values: &Values, folder: &Path) -> Result<Section> {
@@ -46,7 +50,11 @@ pub(super) fn qat(values: &Values, folder: &Path) -> Result<Section> {
         text: vec![format!(
             "The published model is fine-tuned with learned step sizes (LSQ) per row, or in full precision and quantized afterwards. In full precision the fine-tuned model has a loss of {base} nats per byte."
         )],
-        tables: vec![table("Held-out loss, nats per byte", &["bits", "quantized afterwards", "quantized in training"], rows)],
+        tables: vec![table(
+            "Held-out loss, nats per byte",
+            &["bits", "quantized afterwards", "quantized in training"],
+            rows,
+        )],
         figures: vec![figure::save(&figure, folder, "qat", caption)?],
     })
 }
@@ -74,7 +82,9 @@ pub(super) fn bitnet(finished: &Finished, values: &Values, folder: &Path) -> Res
             _ => None,
         });
         let runs = finished.jobs.iter().filter(|(job, _)| match job.study {
-            Study::Bitnet { size, arm: own, .. } => own == arm && (size == Size::Large || largest == Some(Size::Small)),
+            Study::Bitnet { size, arm: own, .. } => {
+                own == arm && (size == Size::Large || largest == Some(Size::Small))
+            }
             _ => false,
         });
         curves.push((arm.name().to_owned(), runs.map(|(_, outcome)| outcome.curve.clone()).collect()));
@@ -116,7 +126,8 @@ pub(super) fn pictures(values: &Values, folder: &Path) -> Result<Section> {
                 interval(of("mse")),
             ]);
         }
-        let arms = ["entropy", "none"].map(|arm| (arm.to_owned(), values.of(&setting, arm, "perplexity").to_vec()));
+        let arms =
+            ["entropy", "none"].map(|arm| (arm.to_owned(), values.of(&setting, arm, "perplexity").to_vec()));
         if arms.iter().all(|(_, values)| !values.is_empty()) {
             panels.push(Panel { title: format!("2^{bits} codes"), rows: arms.into() });
         }

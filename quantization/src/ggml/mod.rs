@@ -4,11 +4,11 @@
 //! gives, bit for bit. Both work on many rows; the code is compiled for several processors and chosen at run time,
 //! and the result does not depend on the choice.
 
-mod k;
 mod decode;
 mod encode;
 mod error;
 pub mod i2s;
+mod k;
 mod kind;
 pub(crate) mod lanes;
 

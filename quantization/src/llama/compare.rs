@@ -111,7 +111,8 @@ pub struct Baseline<'w> {
 impl<'w> Baseline<'w> {
     /// Mean loss of the model in each window that has scored tokens, nats per token.
     pub fn window_nll(&self) -> Vec<f64> {
-        let windows = self.windows.iter().zip(&self.log_probs).filter(|(window, _)| !window.scored.is_empty());
+        let windows =
+            self.windows.iter().zip(&self.log_probs).filter(|(window, _)| !window.scored.is_empty());
         let mean = |(window, log_probs): (&Window, &Vec<f32>)| {
             let rows = log_probs.chunks_exact(log_probs.len() / window.scored.len());
             let targets = window.tokens[window.scored.clone()].iter();

@@ -99,8 +99,7 @@ impl Files {
         if let Some(config) = llama {
             for (entry, _) in &mut listed {
                 entry.gguf_name = llama::gguf_name(&entry.name);
-                entry.heads =
-                    entry.gguf_name.as_deref().and_then(|name| llama::permuted_heads(name, config));
+                entry.heads = entry.gguf_name.as_deref().and_then(|name| llama::permuted_heads(name, config));
             }
         }
         listed.sort_by(|a, b| natural(&a.0.name).cmp(&natural(&b.0.name)));
@@ -146,7 +145,8 @@ impl Files {
         let (file, _) = self.sharded.tensor(&name).ok_or_else(|| {
             ModelFileError::content(&self.path, format!("tensor `{name}` vanished from the index"))
         })?;
-        Packed::read(file, prefix, bits).map_err(|problem| ModelFileError::layout(&self.path, prefix, problem))
+        Packed::read(file, prefix, bits)
+            .map_err(|problem| ModelFileError::layout(&self.path, prefix, problem))
     }
 
     fn packed(&self, tensor: usize, prefix: &str, bits: u32) -> Result<Arc<Packed>, ModelFileError> {
@@ -360,7 +360,9 @@ impl Storage for Files {
     fn description(&self) -> Vec<(String, String)> {
         let fields = self.json.as_ref().and_then(|json| json.as_object());
         let mut lines: Vec<(String, String)> = Vec::new();
-        for (_, tensor) in self.sharded.files().iter().flat_map(|file| file.header().metadata.iter()).enumerate() {
+        for (_, tensor) in
+            self.sharded.files().iter().flat_map(|file| file.header().metadata.iter()).enumerate()
+        {
             lines.push((tensor.0.clone(), tensor.1.clone()));
         }
         lines.extend(fields.into_iter().flatten().map(|(key, value)| (key.clone(), value.to_string())));

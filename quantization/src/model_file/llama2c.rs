@@ -25,8 +25,8 @@ pub(super) struct Llama2c {
 impl Llama2c {
     pub(super) fn open(path: &Path) -> Result<Self, ModelFileError> {
         let checkpoint = Checkpoint::open(path)?;
-        let file = fs::File::open(path)
-            .map_err(|problem| ModelFileError::Io { path: path.to_owned(), problem })?;
+        let file =
+            fs::File::open(path).map_err(|problem| ModelFileError::Io { path: path.to_owned(), problem })?;
         let sizes = checkpoint.config();
         let config = config_of(sizes);
         let (mut entries, mut starts) = (Vec::new(), Vec::new());

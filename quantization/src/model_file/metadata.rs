@@ -83,7 +83,8 @@ pub(super) fn set_sentence_pieces(keys: &mut Metadata, pieces: &[Piece]) {
             _ if is_byte(id) => format!("<0x{:02X}>", id - 3).into_bytes(),
             _ => {
                 // Not through a string: a piece need not be UTF-8 on its own.
-                let marked = |&byte: &u8| if byte == b' ' { "\u{2581}".as_bytes().to_vec() } else { vec![byte] };
+                let marked =
+                    |&byte: &u8| if byte == b' ' { "\u{2581}".as_bytes().to_vec() } else { vec![byte] };
                 piece.bytes.iter().flat_map(marked).collect()
             }
         }

@@ -187,4 +187,3 @@ impl RowOrder {
         row - within + source
     }
 }
-

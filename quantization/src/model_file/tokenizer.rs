@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::ModelFile;
 use super::error::ModelFileError;
 use super::metadata::set_sentence_pieces;
-use super::ModelFile;
 use crate::gguf::{File, Metadata, Strings};
 use crate::llama::{Tokenizer, TokenizerParts};
 use crate::llama2c;

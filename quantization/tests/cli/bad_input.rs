@@ -26,7 +26,10 @@ fn files_of_no_known_format_are_refused_with_the_known_ones() {
     assert!(error(at, &["inspect", "empty.gguf"]).starts_with("empty.gguf: "));
     assert!(error(at, &["inspect", "noise.bin"]).starts_with("noise.bin: "));
     let said = error(at, &["inspect", "notes.txt"]);
-    assert!(said.starts_with("notes.txt: starts with `hello`; expected a GGUF file, a safetensors file"), "{said}");
+    assert!(
+        said.starts_with("notes.txt: starts with `hello`; expected a GGUF file, a safetensors file"),
+        "{said}"
+    );
     let said = error(at, &["inspect", "folder"]);
     assert!(said.starts_with("folder: has no safetensors file; expected"), "{said}");
 }
@@ -83,8 +86,10 @@ fn all_zero_tensors_stay_zero_in_every_type() {
             weights.fill(0.0);
         }
     });
-    for name in ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "TQ2_0"]
-    {
+    for name in [
+        "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS",
+        "TQ2_0",
+    ] {
         succeeds(at, &["quantize", "m", "out.gguf", "--type", name, "--pure", "-q"]);
         let file = File::open(at.join("out.gguf")).unwrap();
         assert_eq!(kind(&file, "blk.0.ffn_up.weight").name(), name);
@@ -146,8 +151,10 @@ fn places_that_cannot_be_written_are_named() {
     let said = error(at, &["quantize", "m", "m", "--method", "rtn", "--group", "32"]);
     assert_eq!(said, "m exists and is not an empty folder; choose another place or remove it");
     fs::write(at.join("text.txt"), prose(2000)).unwrap();
-    let said =
-        error(at, &["quantize", "m", "no/such", "--method", "gptq", "--group", "32", "--calibration", "text.txt"]);
+    let said = error(
+        at,
+        &["quantize", "m", "no/such", "--method", "gptq", "--group", "32", "--calibration", "text.txt"],
+    );
     assert_eq!(said, "no/such: writing: no such folder as no");
     assert_eq!(names(at), ["m", "text.txt"]);
 }
@@ -163,7 +170,10 @@ fn a_short_calibration_text_is_enough_for_a_defined_result_and_an_empty_one_is_n
     let output = program(at, &[&gptq[..], &["short.txt"]].concat());
     let said = text(&output.stderr);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("14 tokens to calibrate on, fewer than the 96 inputs of the widest layer"), "{said}");
+    assert!(
+        said.contains("14 tokens to calibrate on, fewer than the 96 inputs of the widest layer"),
+        "{said}"
+    );
     assert_eq!(names(&at.join("out")), ["config.json", "model.safetensors", "quantize_config.json"]);
     fs::remove_dir_all(at.join("out")).unwrap();
     let said = error(at, &[&gptq[..], &["empty.txt"]].concat());
@@ -179,7 +189,8 @@ fn a_tokenizer_of_another_model_is_refused() {
     write(&at.join("words"), super::models::Sizes { vocab: 300, ..SMALL }, |_, _| ());
     fs::write(at.join("text.txt"), prose(500)).unwrap();
     // A llama2.c vocabulary of two pieces.
-    let piece = |text: &str| [&1_f32.to_le_bytes()[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let piece =
+        |text: &str| [&1_f32.to_le_bytes()[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
     fs::write(at.join("tok.bin"), [&8_u32.to_le_bytes()[..], &piece("a"), &piece("b")].concat()).unwrap();
     let said = error(at, &["evaluate", "m", "text.txt", "--tokenizer", "tok.bin"]);
     assert!(said.starts_with("tok.bin: "), "{said}");

@@ -16,7 +16,8 @@ fn a_folder_becomes_gguf_and_comes_back_bit_for_bit() {
     succeeds(at, &["dequantize", "m", "m.gguf", "--type", "F16", "-q"]);
     succeeds(at, &["dequantize", "m.gguf", "back.safetensors", "--type", "F16", "-q"]);
     fs::copy(at.join("m/config.json"), at.join("config.json")).unwrap();
-    let (before, after) = (ModelFile::open(at.join("m")).unwrap(), ModelFile::open(at.join("back.safetensors")).unwrap());
+    let (before, after) =
+        (ModelFile::open(at.join("m")).unwrap(), ModelFile::open(at.join("back.safetensors")).unwrap());
     assert_eq!(before.tensors(), after.tensors());
     for tensor in 0..before.tensors().len() {
         let weights = |file: &ModelFile| file.weights(tensor, RowOrder::Halves).unwrap();
@@ -47,10 +48,14 @@ fn packed_layers_decode_to_the_rounded_weights_in_both_conventions() {
     write(&at.join("m"), SMALL, |_, _| ());
     for bits in ["2", "3", "4", "8"] {
         for (format, group) in [("gptq", "32"), ("gptq_v2", "-1")] {
-            let grid = ["--method", "rtn", "--bits", bits, "--group", group, "--checkpoint-format", format, "-q"];
+            let grid =
+                ["--method", "rtn", "--bits", bits, "--group", group, "--checkpoint-format", format, "-q"];
             succeeds(at, &[&["quantize", "m", "packed"][..], &grid].concat());
             succeeds(at, &[&["quantize", "m", "rounded", "--dequantized"][..], &grid].concat());
-            assert_eq!(names(&at.join("packed")), ["config.json", "model.safetensors", "quantize_config.json"]);
+            assert_eq!(
+                names(&at.join("packed")),
+                ["config.json", "model.safetensors", "quantize_config.json"]
+            );
             let open = |name: &str| ModelFile::open(at.join(name)).unwrap();
             let (packed, rounded) = (open("packed"), open("rounded"));
             for (tensor, entry) in packed.tensors().iter().enumerate() {
@@ -60,7 +65,12 @@ fn packed_layers_decode_to_the_rounded_weights_in_both_conventions() {
                     .iter()
                     .map(|&x| quantization::float::f16_to_f32(quantization::float::f32_to_f16(x)))
                     .collect();
-                assert_eq!(half, rounded.weights(other, RowOrder::Halves).unwrap(), "{} {bits} {format}", entry.name);
+                assert_eq!(
+                    half,
+                    rounded.weights(other, RowOrder::Halves).unwrap(),
+                    "{} {bits} {format}",
+                    entry.name
+                );
             }
             let said = succeeds(at, &["inspect", "packed", "-q"]);
             assert!(said.contains(&format!("zero-points: `{format}`")), "{said}");
@@ -132,7 +142,8 @@ fn a_budget_is_kept_and_used() {
         before = bytes;
     }
     let said = succeeds(at, &["quantize", "m", "out.gguf", "--target-bpw", "4.2", "-q"]);
-    let bits: f64 = said.split("bits per weight: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let bits: f64 =
+        said.split("bits per weight: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     assert!((3.6..=4.2).contains(&bits), "{said}");
 }
 

@@ -13,7 +13,8 @@ const LOSS_TOLERANCE: f64 = 2e-4;
 /// Hash over names, types and bytes of all tensors in the order of their names.
 fn digest(path: &Path) -> String {
     let file = File::open(path).unwrap();
-    let tensors: BTreeMap<&str, _> = file.tensors().iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+    let tensors: BTreeMap<&str, _> =
+        file.tensors().iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
     let mut all = Vec::new();
     for (name, tensor) in tensors {
         all.extend(name.bytes().chain([0]).chain(tensor.kind.name().bytes()).chain([0]));
@@ -56,9 +57,21 @@ fn every_format_of_a_model_gives_the_same_tensors() {
         assert_eq!(run("stories260k/stories260K.bin", kind), run("stories260k/stories260K-f32.gguf", kind));
     }
     // The keys that llama.cpp needs are those of the file that it is known to load.
-    succeeds(at, &["quantize", data.join("stories260k/stories260K.bin").to_str().unwrap(), "out.gguf", "--type", "F32", "-q"]);
-    let (ours, known) =
-        (File::open(at.join("out.gguf")).unwrap(), File::open(data.join("stories260k/stories260K-f32.gguf")).unwrap());
+    succeeds(
+        at,
+        &[
+            "quantize",
+            data.join("stories260k/stories260K.bin").to_str().unwrap(),
+            "out.gguf",
+            "--type",
+            "F32",
+            "-q",
+        ],
+    );
+    let (ours, known) = (
+        File::open(at.join("out.gguf")).unwrap(),
+        File::open(data.join("stories260k/stories260K-f32.gguf")).unwrap(),
+    );
     for (key, value) in known.metadata().iter().filter(|(key, _)| *key != "general.name") {
         assert_eq!(ours.get(key), Some(value), "{key}");
     }
@@ -78,7 +91,8 @@ fn losses_are_those_that_llama_cpp_measures() {
     // The last tenth of the corpus, as the reference cuts it.
     fs::write(at.join("text.txt"), &text[text.len() * 9 / 10..]).unwrap();
     let reference: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(data.join("shakespeare-llama-256/reference.json")).unwrap()).unwrap();
+        serde_json::from_str(&fs::read_to_string(data.join("shakespeare-llama-256/reference.json")).unwrap())
+            .unwrap();
     let model = model.to_str().unwrap();
     let runs: [(&[&str], &str); 3] =
         [(&["Q8_0"], "Q8_0"), (&["Q4_K_M"], "Q4_K_M"), (&["Q2_K", "--pure"], "Q2_K pure")];
@@ -106,6 +120,7 @@ fn the_story_model_tells_its_known_story() {
         &["generate", model.to_str().unwrap(), "Once upon a time", "--tokens", "40", "--threads", "1"],
     );
     // llama2.c, doc/stories260K.md.
-    let known = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park.";
+    let known =
+        "Once upon a time, there was a little girl named Lily. She loved to play outside in the park.";
     assert!(said.starts_with(known), "{said}");
 }

@@ -18,7 +18,9 @@ fn write_big(folder: &Path) {
     let listed = [("big.weight".to_owned(), Dtype::F16, vec![BIG / 2 / 4096, 4096])];
     let mut writer = Writer::create(folder.join("big.safetensors"), &BTreeMap::new(), &listed).unwrap();
     let run: Vec<u8> = (0..4096_u32)
-        .flat_map(|i| (0x2000 + (i * 2_654_435_761 >> 20) as u16 % 0x0800 + ((i as u16 & 1) << 15)).to_le_bytes())
+        .flat_map(|i| {
+            (0x2000 + (i * 2_654_435_761 >> 20) as u16 % 0x0800 + ((i as u16 & 1) << 15)).to_le_bytes()
+        })
         .collect();
     writer.write_tensor("big.weight", &run.repeat(BIG / run.len())).unwrap();
     writer.finish().unwrap();
@@ -65,7 +67,8 @@ fn an_interrupted_run_leaves_nothing_behind() {
     let at = folder.path();
     write_big(at);
     fs::write(at.join("out.gguf"), b"older").unwrap();
-    let mut child = start(at, &["quantize", "big.safetensors", "out.gguf", "--type", "Q2_K", "--threads", "1"]);
+    let mut child =
+        start(at, &["quantize", "big.safetensors", "out.gguf", "--type", "Q2_K", "--threads", "1"]);
     while names(at).len() < 3 && child.try_wait().unwrap().is_none() {
         sleep(Duration::from_millis(2));
     }

@@ -52,12 +52,15 @@ pub(super) fn run(subject: Subject, bits: u32, amount: Amount, root: &Path) -> R
                 inputs.iter_mut().for_each(|x| *x = round(*x, &grid, *parameters));
             }
         };
-        let scored = lab.score_with(&baseline, &lab.model, &mut Hooks { observe: None, replace: Some(&mut replace) })?;
+        let scored =
+            lab.score_with(&baseline, &lab.model, &mut Hooks { observe: None, replace: Some(&mut replace) })?;
         rows.push(row(arm, &baseline, &scored, Some(&sqnr)));
         outcome.put(&setting, arm, "activation_sqnr", sqnr);
         outcome.put(&setting, arm, "nll", scored.nll);
     }
-    for (arm, granularity) in [("dynamic-tensor", Granularity::Tensor), ("dynamic-token", Granularity::Channel)] {
+    for (arm, granularity) in
+        [("dynamic-tensor", Granularity::Tensor), ("dynamic-token", Granularity::Channel)]
+    {
         let scored = dynamic(&lab, &baseline, &grid, granularity)?;
         rows.push(row(arm, &baseline, &scored, None));
         outcome.put(&setting, arm, "nll", scored.nll);
@@ -136,6 +139,7 @@ fn dynamic(lab: &Lab, baseline: &Baseline, grid: &Grid, granularity: Granularity
             }
         }
     };
-    let scored = lab.score_with(baseline, &lab.model, &mut Hooks { observe: None, replace: Some(&mut replace) })?;
+    let scored =
+        lab.score_with(baseline, &lab.model, &mut Hooks { observe: None, replace: Some(&mut replace) })?;
     failed.map_or(Ok(scored), |error| Err(error.into()))
 }

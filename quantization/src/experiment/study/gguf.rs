@@ -10,7 +10,7 @@ use common::{data, stats};
 use crate::experiment::lab::{Amount, Lab, Scored, Subject};
 use crate::experiment::outcome::Outcome;
 use crate::ggml::{self, GgmlType};
-use crate::llama::{BoxError, Baseline, Config, Hooks, LoadedTensor, Loading, Model, Role, TensorSource};
+use crate::llama::{Baseline, BoxError, Config, Hooks, LoadedTensor, Loading, Model, Role, TensorSource};
 use crate::model_file::ModelFile;
 
 /// Types on the 256-wide model, by falling size.
@@ -54,7 +54,14 @@ pub(super) fn run(subject: Subject, amount: Amount, root: &Path) -> Result<Outco
             &[(Search::Ggml, "")][..]
         };
         for (search, suffix) in searches {
-            let source = Requantized { file: &file, subject, kind, search: *search, importance: &importance, embedding: true };
+            let source = Requantized {
+                file: &file,
+                subject,
+                kind,
+                search: *search,
+                importance: &importance,
+                embedding: true,
+            };
             let (scored, bits) = score(&lab, &baseline, &source)?;
             let arm = format!("{kind}{suffix}");
             rows.push(row(&arm, bits, &baseline, &scored));
@@ -79,11 +86,14 @@ pub(super) fn run(subject: Subject, amount: Amount, root: &Path) -> Result<Outco
         reference(subject, &setting, &losses, &mut outcome)?;
     }
     let columns = ["type", "bits per weight", "KL, mean", "KL, largest window", "loss − unquantized"];
-    outcome.tables.insert(0, Table {
-        caption: format!("{setting}: every matrix in one type, activations in 32 bits"),
-        columns: columns.map(str::to_owned).into(),
-        rows,
-    });
+    outcome.tables.insert(
+        0,
+        Table {
+            caption: format!("{setting}: every matrix in one type, activations in 32 bits"),
+            columns: columns.map(str::to_owned).into(),
+            rows,
+        },
+    );
     Ok(outcome)
 }
 
@@ -152,7 +162,8 @@ impl TensorSource for Requantized<'_> {
         let mut weights = vec![0.0; tensor.dims.iter().product()];
         ggml::decode(tensor.kind, &tensor.bytes, &mut weights)?;
         let mut bytes = vec![0; kind.bytes(weights.len()).ok_or("rows of broken blocks")?];
-        let importance = self.importance.get(name).map(Vec::as_slice).filter(|_| self.search == Search::Importance);
+        let importance =
+            self.importance.get(name).map(Vec::as_slice).filter(|_| self.search == Search::Importance);
         match self.search {
             Search::Best if SEARCHED.contains(&kind) => {
                 ggml::encode_best(kind, &weights, row_len, None, &mut bytes)?;
@@ -197,7 +208,8 @@ fn reference(
     losses: &BTreeMap<String, f64>,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let measured: BTreeMap<String, BTreeMap<String, f64>> = toml::from_str(include_str!("../llama_cpp.toml"))?;
+    let measured: BTreeMap<String, BTreeMap<String, f64>> =
+        toml::from_str(include_str!("../llama_cpp.toml"))?;
     let (mut ours, mut theirs, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for (kind, &loss) in losses {
         let Some(&other) = measured[subject.name()].get(kind) else { continue };

@@ -13,6 +13,7 @@ use crate::experiment::lab::Subject;
 use crate::experiment::outcome::{Drawing, Outcome};
 use crate::ggml::{self, GgmlType};
 use crate::gguf;
+use crate::gptq_layout::{Convention, Layer};
 use crate::memory::{Groups, bytes};
 use crate::model_file::ModelFile;
 
@@ -32,14 +33,19 @@ pub(super) fn run(root: &Path) -> Result<Outcome> {
         let path = folder.path().join("model.gguf");
         let (on_disk, weights) = written(&file, kind, &path)?;
         let computed = bytes(weights, kind.bits_per_weight());
-        rows.push(vec![kind.to_string(), number(kind.bits_per_weight(), 4), on_disk.to_string(), number(computed, 0)]);
+        rows.push(vec![
+            kind.to_string(),
+            number(kind.bits_per_weight(), 4),
+            on_disk.to_string(),
+            number(computed, 0),
+        ]);
         measured.push(on_disk as f64);
         formula.push(computed);
     }
     let name = Subject::Shakespeare.name();
     outcome.put(name, "file", "bytes", measured);
     outcome.put(name, "formula", "bytes", formula);
-    let (files, formulas) = gptq_sizes();
+    let (files, formulas) = gptq_sizes()?;
     outcome.put(name, "gptq-file", "bytes", files);
     outcome.put(name, "gptq-formula", "bytes", formulas);
     outcome.tables.push(Table {
@@ -54,7 +60,8 @@ pub(super) fn run(root: &Path) -> Result<Outcome> {
 /// Tensor bytes on disk and weights of all matrices in one type, written and opened again.
 fn written(file: &ModelFile, kind: GgmlType, path: &Path) -> Result<(u64, u64)> {
     let mut writer = gguf::Writer::create(path)?;
-    let matrices: Vec<usize> = (0..file.tensors().len()).filter(|&i| file.tensors()[i].dims.len() > 1).collect();
+    let matrices: Vec<usize> =
+        (0..file.tensors().len()).filter(|&i| file.tensors()[i].dims.len() > 1).collect();
     for &index in &matrices {
         let entry = &file.tensors()[index];
         let dims: Vec<u64> = entry.dims.iter().map(|&dim| dim as u64).collect();
@@ -73,17 +80,29 @@ fn written(file: &ModelFile, kind: GgmlType, path: &Path) -> Result<(u64, u64)> 
     Ok((on_disk, back.tensors().iter().map(gguf::TensorInfo::weights).sum()))
 }
 
-/// Packed GPTQ layers of 256 inputs and 768 outputs: bytes of codes, zero-points and scales beside the formula.
-fn gptq_sizes() -> (Vec<f64>, Vec<f64>) {
+/// GPTQ layers of 256 inputs and 768 outputs, packed: bytes of codes, zero-points and scales beside the formula, which
+/// leaves out the group of each input (`g_idx`).
+fn gptq_sizes() -> Result<(Vec<f64>, Vec<f64>)> {
     let (inputs, outputs) = (256usize, 768usize);
-    let pairs = [(4, 128), (4, 32), (3, 128), (2, 32), (8, 256)].map(|(bits, group_size): (u32, usize)| {
-        let groups = Groups { bits, group_size, scale_bits: 16, zero_bits: bits };
-        let word = |count: usize| (count * bits as usize).div_ceil(32) * 4;
-        let per_output = inputs / group_size;
-        let file = word(inputs) * outputs + word(outputs) * per_output + 2 * per_output * outputs;
-        (file as f64, bytes((inputs * outputs) as u64, groups.bits_per_weight()))
-    });
-    pairs.into_iter().unzip()
+    let mut pairs = Vec::new();
+    for (bits, group_size) in [(4, 128), (4, 32), (3, 128), (2, 32), (8, 256)] {
+        let groups = inputs / group_size;
+        let layer = Layer {
+            bits,
+            inputs,
+            outputs,
+            codes: vec![1; inputs * outputs],
+            zeros: vec![1; groups * outputs],
+            scales: vec![1.0; groups * outputs],
+            g_idx: (0..inputs).map(|input| (input / group_size) as i32).collect(),
+        };
+        let tensors = layer.pack(Convention::V2)?.tensors("layer");
+        let counted = tensors.iter().filter(|(name, ..)| !name.ends_with("g_idx"));
+        let file: usize = counted.map(|(_, _, _, bytes)| bytes.len()).sum();
+        let formula = Groups { bits, group_size, scale_bits: 16, zero_bits: bits };
+        pairs.push((file as f64, bytes((inputs * outputs) as u64, formula.bits_per_weight())));
+    }
+    Ok(pairs.into_iter().unzip())
 }
 
 /// The guide's first picture: what absmax and zero-point do to a one-sided tensor.

@@ -18,16 +18,15 @@ const TEMPERATURE: f64 = 0.1;
 /// Side of a patch, pixels.
 const SIDE: i64 = 8;
 
-pub(super) fn run(
-    preset: Preset,
-    bits: u32,
-    entropy: bool,
-    seed: u64,
-    root: &Path,
-) -> Result<Outcome> {
+pub(super) fn run(preset: Preset, bits: u32, entropy: bool, seed: u64, root: &Path) -> Result<Outcome> {
     let folder = data::locate(root, PHOTOGRAPHS)?.folder.join("images");
     let images = photographs(&folder, usize::MAX)?;
-    ensure!(images.len() > LEARNED, "{}: {} photographs, expected more than {LEARNED}", folder.display(), images.len());
+    ensure!(
+        images.len() > LEARNED,
+        "{}: {} photographs, expected more than {LEARNED}",
+        folder.display(),
+        images.len()
+    );
     let (steps, count) = match preset {
         Preset::Quick => (60, 2_000),
         Preset::Cpu => (1500, 20_000),

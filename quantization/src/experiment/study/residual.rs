@@ -61,7 +61,8 @@ pub(super) fn run(preset: Preset, root: &Path) -> Result<Outcome> {
             outcome.put("residual", &arm, "recall", recall);
         }
     }
-    let columns = ["codec", "bytes per vector", "times smaller than FP16", "cosine", "recall of 10 neighbours"];
+    let columns =
+        ["codec", "bytes per vector", "times smaller than FP16", "cosine", "recall of 10 neighbours"];
     outcome.tables.push(Table {
         caption: format!(
             "{} hidden states of width {dim} (unit length) compressed, {} queries from other text",
@@ -107,9 +108,8 @@ fn neighbours(queries: &[f32], documents: &[f32], dim: usize) -> Vec<Vec<u32>> {
     let best = |query: &[f32]| {
         product(query, documents, dim, &mut similarity);
         let mut order: Vec<u32> = (0..n as u32).collect();
-        let by = |a: &u32, b: &u32| {
-            similarity[*b as usize].total_cmp(&similarity[*a as usize]).then(a.cmp(b))
-        };
+        let by =
+            |a: &u32, b: &u32| similarity[*b as usize].total_cmp(&similarity[*a as usize]).then(a.cmp(b));
         order.select_nth_unstable_by(NEIGHBOURS.min(n - 1), by);
         order.truncate(NEIGHBOURS);
         order
@@ -124,7 +124,22 @@ fn product(query: &[f32], documents: &[f32], dim: usize, out: &mut [f32]) {
     assert!(query.len() == dim && documents.len() == rows * dim, "whole rows");
     // SAFETY: the three slices hold `rows × dim`, `dim × 1` and `rows × 1` numbers, as just asserted, and do not overlap.
     unsafe {
-        sgemm(rows, dim, 1, 1.0, documents.as_ptr(), width, 1, query.as_ptr(), 1, 1, 0.0, out.as_mut_ptr(), 1, 1);
+        sgemm(
+            rows,
+            dim,
+            1,
+            1.0,
+            documents.as_ptr(),
+            width,
+            1,
+            query.as_ptr(),
+            1,
+            1,
+            0.0,
+            out.as_mut_ptr(),
+            1,
+            1,
+        );
     }
 }
 

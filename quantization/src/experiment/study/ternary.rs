@@ -39,7 +39,12 @@ pub(super) fn run() -> Result<Outcome> {
         }
         let median = |values: &[f64]| stats::median(values).unwrap_or_default();
         let (own, other) = (median(&ternary), median(&float));
-        rows.push(vec![name.to_owned(), number(own * 1e6, 0), number(other * 1e6, 0), number(other / own, 2)]);
+        rows.push(vec![
+            name.to_owned(),
+            number(own * 1e6, 0),
+            number(other * 1e6, 0),
+            number(other / own, 2),
+        ]);
         outcome.put("ternary", &format!("ternary-{name}"), "seconds", ternary);
         outcome.put("ternary", &format!("float-{name}"), "seconds", float);
     }

@@ -9,7 +9,8 @@ use crate::experiment::design::{Arm, Preset, QAT_BITS, Size};
 use crate::experiment::lab::Subject;
 use crate::experiment::outcome::Outcome;
 use crate::lm::{
-    Bitnet1, Corpus, LmConfig, Model, ProjectionKind, TrainConfig, evaluate, load_hugging_face, train, windows,
+    Bitnet1, Corpus, LmConfig, Model, ProjectionKind, TrainConfig, evaluate, load_hugging_face, train,
+    windows,
 };
 use crate::qat::{FakeQuantConfig, StepRule, WeightConfig};
 
@@ -37,13 +38,7 @@ pub(super) fn sizes(preset: Preset, size: Size) -> (i64, i64, TrainConfig) {
     }
 }
 
-pub(super) fn bitnet(
-    preset: Preset,
-    size: Size,
-    arm: Arm,
-    seed: u64,
-    root: &Path,
-) -> Result<Outcome> {
+pub(super) fn bitnet(preset: Preset, size: Size, arm: Arm, seed: u64, root: &Path) -> Result<Outcome> {
     let corpus = corpus(root)?;
     let (layers, width, config) = sizes(preset, size);
     let projection = match arm {

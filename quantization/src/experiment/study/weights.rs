@@ -5,7 +5,9 @@ use common::figure::{Distribution, Figure};
 use common::report::{Table, number};
 use common::stats;
 
-use crate::affine::{Fit, Granularity, Grid, Shrink, best_clip, clip_curve, fake_quantize, measure, quantize};
+use crate::affine::{
+    Fit, Granularity, Grid, Shrink, best_clip, clip_curve, fake_quantize, measure, quantize,
+};
 use crate::experiment::lab::{Amount, Lab, Subject};
 use crate::experiment::outcome::{Drawing, Outcome};
 use crate::llama::Baseline;
@@ -135,7 +137,12 @@ fn clipping(lab: &Lab, bits: u32, outcome: &mut Outcome) -> Result<()> {
         .map(|clip| [f64::from(clip.ratio), 10.0 * (power / clip.mse).log10()])
         .collect();
     let best = best_clip(&weights, &grid, CLIP_STEPS)?;
-    outcome.put(&format!("{}-{bits}", lab.subject.name()), "best-clip", "clip_ratio", vec![f64::from(best.ratio)]);
+    outcome.put(
+        &format!("{}-{bits}", lab.subject.name()),
+        "best-clip",
+        "clip_ratio",
+        vec![f64::from(best.ratio)],
+    );
     outcome.curve = line;
     if lab.subject != Subject::Shakespeare || !matches!(bits, 2 | 4) {
         return Ok(());
@@ -143,7 +150,9 @@ fn clipping(lab: &Lab, bits: u32, outcome: &mut Outcome) -> Result<()> {
     let widest = weights.iter().fold(0.0f32, |a, w| a.max(w.abs()));
     let range = [-f64::from(widest), f64::from(widest)];
     let mut panels = vec![Distribution::of(&weights, range, 160, "weights".into(), vec![])];
-    for (name, fit) in [("full range", Fit::MinMax), ("clipped range of least squared error", Fit::Mse(Shrink::squared()))] {
+    for (name, fit) in
+        [("full range", Fit::MinMax), ("clipped range of least squared error", Fit::Mse(Shrink::squared()))]
+    {
         let quantized = quantize(&weights, columns, &grid, Granularity::Tensor, &fit)?;
         let parameters = quantized.parameters[0];
         let marks = (grid.lowest_code()..=grid.highest_code()).map(|code| f64::from(parameters.value(code)));

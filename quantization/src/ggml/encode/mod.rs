@@ -103,13 +103,7 @@ fn in_strips(
     Ok(())
 }
 
-fn encode_rows(
-    kind: GgmlType,
-    weights: &[f32],
-    row_len: usize,
-    importance: Option<&[f32]>,
-    out: &mut [u8],
-) {
+fn encode_rows(kind: GgmlType, weights: &[f32], row_len: usize, importance: Option<&[f32]>, out: &mut [u8]) {
     match (kind, importance) {
         (GgmlType::F32, _) => plain::f32(weights, out),
         (GgmlType::F16, _) => plain::f16(weights, out),
