@@ -80,13 +80,13 @@ impl Lab {
         Ok(Baseline::measure(&self.model, &self.windows, 1)?)
     }
 
-    /// Every linear layer: block, projection, weights `[rows, columns]`, columns.
-    pub(super) fn matrices(&self) -> Result<Vec<(usize, Projection, Vec<f32>, usize)>> {
+    /// Every linear layer, block by block: weights `[rows, columns]` and columns.
+    pub(super) fn matrices(&self) -> Result<Vec<(Vec<f32>, usize)>> {
         let layers = 0..self.model.config().layers;
         let all = layers.flat_map(|layer| Projection::ALL.map(|projection| (layer, projection)));
         all.map(|(layer, projection)| {
             let matrix = self.model.weights().matrix(layer, projection);
-            Ok((layer, projection, matrix.to_f32()?, matrix.columns()))
+            Ok((matrix.to_f32()?, matrix.columns()))
         })
         .collect()
     }

@@ -359,12 +359,9 @@ impl Storage for Files {
 
     fn description(&self) -> Vec<(String, String)> {
         let fields = self.json.as_ref().and_then(|json| json.as_object());
-        let mut lines: Vec<(String, String)> = Vec::new();
-        for (_, tensor) in
-            self.sharded.files().iter().flat_map(|file| file.header().metadata.iter()).enumerate()
-        {
-            lines.push((tensor.0.clone(), tensor.1.clone()));
-        }
+        let metadata = self.sharded.files().iter().flat_map(|file| file.header().metadata.iter());
+        let mut lines: Vec<(String, String)> =
+            metadata.map(|(key, value)| (key.clone(), value.clone())).collect();
         lines.extend(fields.into_iter().flatten().map(|(key, value)| (key.clone(), value.to_string())));
         lines
     }

@@ -19,7 +19,7 @@ fn write_big(folder: &Path) {
     let mut writer = Writer::create(folder.join("big.safetensors"), &BTreeMap::new(), &listed).unwrap();
     let run: Vec<u8> = (0..4096_u32)
         .flat_map(|i| {
-            (0x2000 + (i * 2_654_435_761 >> 20) as u16 % 0x0800 + ((i as u16 & 1) << 15)).to_le_bytes()
+            (0x2000 + ((i * 2_654_435_761) >> 20) as u16 % 0x0800 + ((i as u16 & 1) << 15)).to_le_bytes()
         })
         .collect();
     writer.write_tensor("big.weight", &run.repeat(BIG / run.len())).unwrap();

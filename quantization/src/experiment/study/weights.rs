@@ -88,7 +88,7 @@ fn one_way(
     outcome: &mut Outcome,
 ) -> Result<Vec<String>> {
     let (mut restored, mut sqnr, mut cost, mut weights_in_all) = (Vec::new(), Vec::new(), 0.0, 0.0);
-    for (_, _, weights, columns) in lab.matrices()? {
+    for (weights, columns) in lab.matrices()? {
         let back = fake_quantize(&weights, columns, &way.grid, way.granularity, &way.fit)?;
         sqnr.push(measure(&weights, &back).sqnr_db.unwrap_or(f64::MAX));
         cost += way.bits_per_weight(weights.len() / columns, columns) * weights.len() as f64;
@@ -128,7 +128,7 @@ const CLIP_STEPS: u32 = 100;
 
 /// Error against the share of the range that is kept, and a histogram before and after, for the first `ffn_down`.
 fn clipping(lab: &Lab, bits: u32, outcome: &mut Outcome) -> Result<()> {
-    let Some((_, _, weights, columns)) = lab.matrices()?.into_iter().nth(6) else { return Ok(()) };
+    let Some((weights, columns)) = lab.matrices()?.into_iter().nth(6) else { return Ok(()) };
     let grid = Grid::absmax(bits);
     let power: f64 = weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>() / weights.len() as f64;
     let line: Vec<[f64; 2]> = clip_curve(&weights, &grid, CLIP_STEPS)?

@@ -77,6 +77,9 @@ pub fn encode_best(
     }
 }
 
+/// An encoder of checked rows: type, weights, row length, importance, blocks.
+type EncodeRows = fn(GgmlType, &[f32], usize, Option<&[f32]>, &mut [u8]);
+
 /// Checks and encodes as many rows at a time as fit into the cache.
 fn in_strips(
     kind: GgmlType,
@@ -84,7 +87,7 @@ fn in_strips(
     row_len: usize,
     importance: Option<&[f32]>,
     out: &mut [u8],
-    encode_rows: fn(GgmlType, &[f32], usize, Option<&[f32]>, &mut [u8]),
+    encode_rows: EncodeRows,
 ) -> Result<(), EncodeError> {
     check_sizes(kind, weights.len(), row_len, out.len())?;
     check_importance(row_len, importance)?;

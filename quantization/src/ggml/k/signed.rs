@@ -67,10 +67,10 @@ pub(super) fn q3<V: Lanes>(x: &[V; 256], importance: Option<&[V; 256]>, words: &
         None => find_plain(x),
     };
     let (d_bits, d) = halves(d);
-    for j in 0..16 {
+    for (j, scale) in scales.iter().enumerate() {
         let part: &mut [V::Int; 16] = &mut codes.as_chunks_mut().0[j];
         let before = *part;
-        let scale = d * (V::from_int(scales[j]) - V::splat(32.0));
+        let scale = d * (V::from_int(*scale) - V::splat(32.0));
         let x: &[V; 16] = &x.as_chunks().0[j];
         let dead = requantize(x, scale, V::splat(0.0), (-4, 3), part);
         if V::any(dead) {
