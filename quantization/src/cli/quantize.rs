@@ -23,7 +23,7 @@ Examples:
   quantization quantize model-f16.gguf model-Q2_K.gguf --type Q2_K --imatrix model.imatrix --verbose
   quantization quantize model-f16.gguf model-4GB.gguf --target-size 4GB
   quantization quantize model-f16.gguf model.gguf --target-bpw 4.2 --imatrix model.imatrix
-  quantization quantize model-folder gptq-folder --method gptq --bits 4 --group 128 --calibration text.txt
+  quantization quantize model-folder gptq --method gptq --bits 4 --calibration text.txt
   quantization quantize model-folder rtn-folder --method rtn --bits 3 --group 64 --sym
   quantization quantize bitnet-folder bitnet.gguf --method bitnet --type TQ1_0
 

@@ -13,6 +13,9 @@ use quantization::safetensors::{Dtype, Writer};
 /// Bytes of the big tensor.
 const BIG: usize = 96 << 20;
 
+/// What the program's own libraries take: libtorch alone is several tens of megabytes when it is loaded.
+const LIBRARIES: usize = if cfg!(feature = "tensor") { 64 << 20 } else { 0 };
+
 /// One tensor of this many bytes of F16, small numbers in a pattern.
 fn write_big(folder: &Path) {
     let listed = [("big.weight".to_owned(), Dtype::F16, vec![BIG / 2 / 4096, 4096])];
@@ -56,7 +59,10 @@ fn memory_stays_below_the_largest_tensor() {
             sleep(Duration::from_millis(2));
         }
         assert!(child.wait().unwrap().success(), "{arguments:?}");
-        assert!(most > 0 && most < BIG * 6 / 5, "{arguments:?}: {most} bytes for a tensor of {BIG}");
+        assert!(
+            most > 0 && most < BIG * 6 / 5 + LIBRARIES,
+            "{arguments:?}: {most} bytes for a tensor of {BIG}"
+        );
     }
 }
 

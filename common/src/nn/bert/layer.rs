@@ -69,7 +69,11 @@ impl Layer {
         if let Some(unused) = values.get(batch.groups.len()) {
             parts.push(unused.shallow_clone()); // any finite numbers: nobody reads these rows
         }
-        if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(&parts, 0) }
+        match parts.len() {
+            0 => input.shallow_clone(), // only empty sentences: no rows
+            1 => parts.swap_remove(0),
+            _ => Tensor::cat(&parts, 0),
+        }
     }
 
     /// `softmax(q kᵀ / √head_width) v`; inputs and result `[n_sentences · length, width]`.
