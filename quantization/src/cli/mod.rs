@@ -28,8 +28,8 @@ Examples:
   quantization quantize model.safetensors model-Q4_K_M.gguf --type Q4_K_M
   quantization imatrix model-f16.gguf calibration.txt model.imatrix
   quantization quantize model-f16.gguf small.gguf --imatrix model.imatrix --target-bpw 4.2
-  quantization quantize model-folder gptq-folder --method gptq --bits 4 --group 128 --calibration calibration.txt
-  quantization dequantize gptq-folder model-f16.safetensors --type F16
+  quantization quantize model-folder gptq --method gptq --bits 4 --calibration calibration.txt
+  quantization dequantize gptq model-f16.safetensors --type F16
   quantization evaluate small.gguf test.txt --base model-f16.gguf
   quantization generate small.gguf \"Once upon a time\"
   quantization train-bitnet input.txt bitnet-folder --kind b158
