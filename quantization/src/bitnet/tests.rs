@@ -1,3 +1,5 @@
+//! BitNet quantizers against their formulas, gradients in f64, lossless export.
+
 use common::testing::{max_difference, torch_rng};
 use tch::Device;
 

@@ -1,3 +1,5 @@
+//! The language model: published loss, names, gradients, learning, saving.
+
 use std::cell::RefCell;
 use std::path::PathBuf;
 

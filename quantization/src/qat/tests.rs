@@ -1,3 +1,5 @@
+//! Fake quantization: surrogate gradients, learned steps, the deployed integer layer.
+
 use common::testing::{gradient_error, max_difference, torch_rng};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};

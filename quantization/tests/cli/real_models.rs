@@ -33,6 +33,10 @@ fn tensors_are_those_of_llama_cpps_quantizer_byte_for_byte() {
         [("shakespeare-llama-256", "model-f16.gguf"), ("stories260k", "stories260K-f32.gguf")]
     {
         let input = data.join(model).join(file);
+        if !input.exists() {
+            eprintln!("skipped: no {}", input.display());
+            continue;
+        }
         for (kind, expected) in &golden[model] {
             succeeds(folder.path(), &["quantize", input.to_str().unwrap(), "out.gguf", "--type", kind, "-q"]);
             assert_eq!(&digest(&folder.path().join("out.gguf")), expected, "{model} {kind}");
@@ -42,7 +46,9 @@ fn tensors_are_those_of_llama_cpps_quantizer_byte_for_byte() {
 
 #[test]
 fn every_format_of_a_model_gives_the_same_tensors() {
-    let Some(data) = data() else { return };
+    let Some(data) = data().filter(|data| data.join("stories260k/stories260K-f32.gguf").exists()) else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let run = |input: &str, kind: &str| {
