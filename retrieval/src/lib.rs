@@ -1,0 +1,3 @@
+//! Late-interaction retrieval.
+
+pub mod vectors;
