@@ -1,3 +1,5 @@
 //! Late-interaction retrieval.
 
+pub mod bm25;
+pub mod data;
 pub mod vectors;

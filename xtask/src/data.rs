@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use flate2::Compression;
 use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -210,7 +212,9 @@ fn fetch(source: &str, target: &Path, file: &Entry) -> Result<()> {
     obtain(source, &part, &bar)?;
     bar.finish_and_clear();
     let found = sha256(&part)?;
-    if found != file.sha256 {
+    if file.unpacked_sha256.as_ref() == Some(&found) && target.extension().is_some_and(|end| end == "gz") {
+        compress(&part)?; // published unpacked, kept packed
+    } else if found != file.sha256 {
         fs::remove_file(&part)?;
         bail!(
             "{source}: sha256 {found}, expected {}; the file was refused: the source has changed, or the copy is damaged",
@@ -218,6 +222,16 @@ fn fetch(source: &str, target: &Path, file: &Entry) -> Result<()> {
         );
     }
     fs::rename(&part, target).with_context(|| format!("naming {}", target.display()))
+}
+
+/// Packs a file in place with gzip.
+fn compress(path: &Path) -> Result<()> {
+    let packed = path.with_extension("packed");
+    let mut encoder = GzEncoder::new(File::create(&packed)?, Compression::best());
+    io::copy(&mut File::open(path)?, &mut encoder)
+        .and_then(|_| encoder.finish()?.sync_all())
+        .with_context(|| format!("packing {}: is the disk full?", path.display()))?;
+    Ok(fs::rename(packed, path)?)
 }
 
 /// Brings a file from an address or a path.
@@ -397,6 +411,22 @@ mod tests {
         let error = get(&set(Some(server(vec![whole])), "00"), folder.path(), None).unwrap_err().to_string();
         assert!(error.contains("expected 00; the file was refused"), "{error}");
         assert_eq!(fs::read_dir(folder.path().join("toy")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_published_unpacked_is_packed_here() {
+        let mut set = set(Some(server(vec![whole])), "hash of another gzip");
+        set.file[0].path = "a.json.gz".into();
+        set.file[0].remote = Some("a.json".into());
+        set.file[0].unpacked_sha256 = Some(hash());
+        let folder = tempfile::tempdir().unwrap();
+        get(&set, folder.path(), None).unwrap();
+        let path = folder.path().join("toy/a.json.gz");
+        assert!(set.file[0].fits(&path).unwrap());
+        let mut content = Vec::new();
+        MultiGzDecoder::new(File::open(&path).unwrap()).read_to_end(&mut content).unwrap();
+        assert_eq!(content, BODY);
+        assert_eq!(fs::read_dir(folder.path().join("toy")).unwrap().count(), 1);
     }
 
     #[test]
