@@ -2,4 +2,5 @@
 
 pub mod bm25;
 pub mod data;
+pub mod serve;
 pub mod vectors;

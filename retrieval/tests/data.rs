@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use common::metrics::ranking::{Measure, Ranked};
 use retrieval::data::{
-    Document, Query, read_collection, read_documents, read_judgements, read_queries, read_run, squad, write_run,
+    Document, Query, read_collection, read_documents, read_judgements, read_queries, read_run, squad,
+    write_run,
 };
 use tempfile::TempDir;
 
@@ -34,12 +35,20 @@ fn documents_are_read_from_json_lines_and_tables() {
 #[test]
 fn broken_rows_are_named_by_line() {
     for (name, content, expected) in [
-        ("a.tsv", "0\tx\nlonely\n", "a.tsv:2: 1 column, expected `id⇥text` or `id⇥text⇥title`, found `lonely` (were the tabs"),
+        (
+            "a.tsv",
+            "0\tx\nlonely\n",
+            "a.tsv:2: 1 column, expected `id⇥text` or `id⇥text⇥title`, found `lonely` (were the tabs",
+        ),
         ("a.tsv", "0\tx\n0\ty\n", "a.tsv:2: the id `0` stands in line 1 already; expected each once"),
         ("a.tsv", "\tx\n", "a.tsv:1: an empty id"),
         ("a.tsv", "0\ta\tb\tc\n", "a.tsv:1: more than 3 columns"),
         ("a.tsv", "", "a.tsv:1: no row; expected JSON lines or `id⇥text` (is the file empty?)"),
-        ("a.jsonl", "{\"_id\": \"1\", \"text\": \"x\"}\n{\"_id\": \"2\"}\n", "a.jsonl:2: missing field `text`"),
+        (
+            "a.jsonl",
+            "{\"_id\": \"1\", \"text\": \"x\"}\n{\"_id\": \"2\"}\n",
+            "a.jsonl:2: missing field `text`",
+        ),
         ("a.jsonl", "{\"_id\": \"1\", \"text\": \"x\"}\n{broken\n", "a.jsonl:2: key must be a string"),
     ] {
         let (_keep, path) = file(name, content);
@@ -62,7 +71,10 @@ fn squad_paragraphs_become_documents_and_titles_are_cut_off() {
         {"context": "別の段落", "qas": [{"id": "q2", "question": "誰？"}, {"id": "q3", "question": "x", "is_impossible": true}]},
         {"context": "別の段落", "qas": [{"id": "q4", "question": "いつ？"}]}]}]}"#;
     let collection = squad(json, false).unwrap();
-    assert_eq!(collection.documents, [document("p0", "梅雨", "梅雨は雨季である。"), document("p1", "", "別の段落")]);
+    assert_eq!(
+        collection.documents,
+        [document("p0", "梅雨", "梅雨は雨季である。"), document("p1", "", "別の段落")]
+    );
     let ids: Vec<&str> = collection.queries.iter().map(|query| query.id.as_str()).collect();
     assert_eq!(ids, ["q1", "q2", "q4"]);
     assert_eq!(collection.judgements["q4"]["p1"], 1);
@@ -84,7 +96,10 @@ fn a_beir_folder_is_read_and_its_contradictions_are_told() {
         fs::write(folder.path().join(name), text).unwrap();
     };
     write("corpus.jsonl", "{\"_id\": \"d\", \"text\": \"x\"}\n");
-    write("queries.jsonl", "{\"_id\": \"q\", \"text\": \"x\"}\n{\"_id\": \"other split\", \"text\": \"y\"}\n");
+    write(
+        "queries.jsonl",
+        "{\"_id\": \"q\", \"text\": \"x\"}\n{\"_id\": \"other split\", \"text\": \"y\"}\n",
+    );
     write("qrels/test.tsv", "query-id\tcorpus-id\tscore\nq\td\t1\n");
     let collection = read_collection(folder.path(), "test").unwrap();
     assert_eq!((collection.documents.len(), collection.queries.len()), (1, 1));

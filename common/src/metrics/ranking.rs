@@ -110,7 +110,9 @@ pub enum Measure {
 
 /// A name that is no measure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no measure; expected `ndcg`, `mrr`, `recall`, `precision`, `success` or `map`, then `@` and a rank from 1, such as `ndcg@10`")]
+#[error(
+    "`{0}` is no measure; expected `ndcg`, `mrr`, `recall`, `precision`, `success` or `map`, then `@` and a rank from 1, such as `ndcg@10`"
+)]
 pub struct UnknownMeasure(String);
 
 impl Measure {
@@ -182,7 +184,10 @@ mod tests {
     #[test]
     fn a_query_without_a_relevant_document_has_no_recall() {
         let ranked = Ranked::new(&[("a", 1.0)], &Grades::from([("a".to_owned(), -1), ("b".to_owned(), 0)]));
-        assert_eq!((ranked.ndcg_at(10), ranked.recall_at(10), ranked.average_precision_at(10)), (None, None, None));
+        assert_eq!(
+            (ranked.ndcg_at(10), ranked.recall_at(10), ranked.average_precision_at(10)),
+            (None, None, None)
+        );
         assert_eq!((ranked.reciprocal_rank_at(10), ranked.success_at(1)), (0.0, 0.0));
     }
 }

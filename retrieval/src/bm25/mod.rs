@@ -88,8 +88,7 @@ impl Bm25 {
         for (document, weight) in terms.iter().filter_map(|term| self.postings.get(term)).flatten() {
             scores[*document as usize] += weight;
         }
-        let mut hits: Vec<(u32, f32)> =
-            (0..).zip(scores).filter(|(_, score)| *score > 0.0).collect();
+        let mut hits: Vec<(u32, f32)> = (0..).zip(scores).filter(|(_, score)| *score > 0.0).collect();
         let better = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         if hits.len() > k {
             if k == 0 {

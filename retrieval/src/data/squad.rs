@@ -49,8 +49,9 @@ pub fn read_squad(paths: &[impl AsRef<Path>], titles: bool) -> Result<Collection
     for path in paths {
         let path = path.as_ref();
         let fail = |line: usize, problem: String| ParseError::new(path, line, problem, "");
-        let file: File = serde_json::from_str(&text(path)?)
-            .map_err(|error| fail(error.line(), format!("{error}; expected SQuAD's `data`, `paragraphs`, `qas`")))?;
+        let file: File = serde_json::from_str(&text(path)?).map_err(|error| {
+            fail(error.line(), format!("{error}; expected SQuAD's `data`, `paragraphs`, `qas`"))
+        })?;
         builder.add(file).map_err(|problem| fail(1, problem))?;
     }
     Ok(builder.collection)

@@ -16,7 +16,14 @@ pub(super) struct Row {
 /// A line of BEIR's `corpus.jsonl` or `queries.jsonl`, or of ColBERT's `{"qid", "question"}`; other keys are passed over.
 #[derive(Deserialize)]
 struct Line {
-    #[serde(alias = "id", alias = "qid", alias = "pid", alias = "docid", alias = "query_id", alias = "document_id")]
+    #[serde(
+        alias = "id",
+        alias = "qid",
+        alias = "pid",
+        alias = "docid",
+        alias = "query_id",
+        alias = "document_id"
+    )]
     _id: Id,
     #[serde(alias = "question", alias = "query", alias = "contents", alias = "passage")]
     text: String,
@@ -63,7 +70,12 @@ pub(super) fn for_each_row(
         take(number, row).map_err(|problem| fail(problem, ""))?;
     }
     if seen.is_empty() {
-        return Err(ParseError::new(path, 1, "no row; expected JSON lines or `id⇥text`", "is the file empty?"));
+        return Err(ParseError::new(
+            path,
+            1,
+            "no row; expected JSON lines or `id⇥text`",
+            "is the file empty?",
+        ));
     }
     Ok(())
 }

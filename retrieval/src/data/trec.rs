@@ -24,16 +24,27 @@ pub fn read_judgements(path: &Path) -> Result<Judgements, ParseError> {
         let fail = |problem: String| ParseError::new(path, number, problem, "");
         let (query, document, grade) = match columns[..] {
             [query, _, document, grade] | [query, document, grade] => (query, document, grade),
-            _ => return Err(fail(format!("{} columns, expected `query 0 document grade` or `query⇥document⇥grade`", columns.len()))),
+            _ => {
+                return Err(fail(format!(
+                    "{} columns, expected `query 0 document grade` or `query⇥document⇥grade`",
+                    columns.len()
+                )));
+            }
         };
         let grade = grade.parse::<i64>();
-        let grade = grade.map_err(|_| fail(format!("grade `{}`, expected an integer", columns[columns.len() - 1])))?;
+        let grade = grade
+            .map_err(|_| fail(format!("grade `{}`, expected an integer", columns[columns.len() - 1])))?;
         if judgements.entry(query.to_owned()).or_default().insert(document.to_owned(), grade).is_some() {
             return Err(fail(format!("query `{query}` and document `{document}` are judged twice")));
         }
     }
     match judgements.is_empty() {
-        true => Err(ParseError::new(path, 1, "no judgement; expected `query 0 document grade`", "is the file empty?")),
+        true => Err(ParseError::new(
+            path,
+            1,
+            "no judgement; expected `query 0 document grade`",
+            "is the file empty?",
+        )),
         false => Ok(judgements),
     }
 }
