@@ -5,16 +5,17 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use super::heat_map;
 use super::{Distribution, Figure, Named, PALETTE, Panel};
 use crate::stats;
 
-type Area<B> = DrawingArea<B, Shift>;
-type Drawn = Result<(), String>;
+pub(super) type Area<B> = DrawingArea<B, Shift>;
+pub(super) type Drawn = Result<(), String>;
 
 const PANEL_WIDTH: u32 = 330;
 const ROW_HEIGHT: u32 = 26;
-const TITLE: u32 = 20;
-const TEXT: u32 = 14;
+pub(super) const TITLE: u32 = 20;
+pub(super) const TEXT: u32 = 14;
 
 /// Panels per row of a dots figure.
 fn columns(panels: &[Panel]) -> usize {
@@ -32,6 +33,7 @@ impl Figure {
             }
             Self::Bars { bars, .. } => (860, 130 + bars.len() as u32 * ROW_HEIGHT),
             Self::Distributions { panels, .. } => (760, 90 + panels.len() as u32 * 150),
+            Self::HeatMap { rows, columns, .. } => heat_map::size(rows, columns),
             Self::Curves { .. } | Self::Scatter { .. } | Self::Frontier { .. } => (760, 460),
         }
     }
@@ -44,17 +46,20 @@ impl Figure {
             Self::Scatter { title, x, y, groups } => scatter(area, scale, title, [x, y], groups),
             Self::Frontier { title, x, y, groups } => frontier(area, scale, title, [x, y], groups),
             Self::Distributions { title, x, panels } => distributions(area, scale, title, x, panels),
+            Self::HeatMap { title, value, rows, columns, values, framed } => {
+                heat_map::draw(area, scale, [title, value], [rows, columns], values, framed)
+            }
             Self::Bars { title, value, parts, bars } => stacked(area, scale, title, value, parts, bars),
         }?;
         area.present().map_err(text)
     }
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-fn font(size: u32, scale: u32) -> TextStyle<'static> {
+pub(super) fn font(size: u32, scale: u32) -> TextStyle<'static> {
     ("sans-serif", f64::from(size * scale)).into_font().color(&BLACK)
 }
 

@@ -1,6 +1,7 @@
 //! Figures as SVG, PNG at twice the size, and the plotted numbers as CSV. No system font is needed.
 
 mod draw;
+mod heat_map;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -90,6 +91,22 @@ pub enum Figure {
         x: String,
         /// Panels from top to bottom, all with the same axis.
         panels: Vec<Distribution>,
+    },
+    /// A matrix as coloured cells between the tokens of two texts in any script; one cell of each row can be framed.
+    #[serde(rename = "heat-map")]
+    HeatMap {
+        /// Heading.
+        title: String,
+        /// What the colour says.
+        value: String,
+        /// Names of the rows, from top to bottom.
+        rows: Vec<String>,
+        /// Names of the columns, written downwards.
+        columns: Vec<String>,
+        /// Values by row and column.
+        values: Vec<Vec<f64>>,
+        /// Column that is framed in each row.
+        framed: Vec<Option<usize>>,
     },
 }
 
@@ -249,6 +266,15 @@ impl Figure {
                     panel.marks.iter().for_each(|mark| _ = writeln!(out, "{title},mark,{mark},{mark},"));
                 }
             }
+            Self::HeatMap { rows, columns, values, framed, .. } => {
+                out.push_str("row,column,value,framed\n");
+                for (i, (row, values)) in rows.iter().zip(values).enumerate() {
+                    for (j, (column, value)) in columns.iter().zip(values).enumerate() {
+                        let framed = framed.get(i) == Some(&Some(j));
+                        let _ = writeln!(out, "{},{},{value},{framed}", quote(row), quote(column));
+                    }
+                }
+            }
             Self::Bars { parts, bars, .. } => {
                 out.push_str("bar,part,value\n");
                 for (name, lengths) in bars {
@@ -309,6 +335,14 @@ mod tests {
                     ],
                 )],
             },
+            Figure::HeatMap {
+                title: text("Heat map"),
+                value: text("cosine"),
+                rows: vec![text("東大寺"), text("where")],
+                columns: vec![text("奈"), text("良ab"), text("")],
+                values: vec![vec![0.9, -0.1, 0.0], vec![0.2, 1.0, 0.5]],
+                framed: vec![Some(0), None],
+            },
             Figure::Distributions {
                 title: text("Distributions"),
                 x: text("weight"),
@@ -334,6 +368,7 @@ mod tests {
             | Figure::Scatter { title, .. }
             | Figure::Bars { title, .. }
             | Figure::Frontier { title, .. }
+            | Figure::HeatMap { title, .. }
             | Figure::Distributions { title, .. }) = figure;
             assert!(
                 svg.contains(title.as_str()) && svg.contains("viewBox") && !svg.contains("NaN"),

@@ -76,9 +76,7 @@ pub fn export<'a>(
     }
     let checked = documents.into_iter().map(|document| match document.rows.len().is_multiple_of(width) {
         true => Ok(document),
-        false => {
-            Err(ExportError::Width { id: document.id.to_owned(), values: document.rows.len(), width })
-        }
+        false => Err(ExportError::Width { id: document.id.to_owned(), values: document.rows.len(), width }),
     });
     let found = checked.filter(|document| !matches!(document, Ok(document) if document.rows.is_empty()));
     match engine {

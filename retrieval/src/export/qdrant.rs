@@ -16,7 +16,8 @@ pub(super) fn write<'a>(
     documents: impl Iterator<Item = Result<Exported<'a>, ExportError>>,
     folder: &Path,
 ) -> Result<usize, ExportError> {
-    let vectors = json!({ "size": width, "distance": "Dot", "multivector_config": { "comparator": "max_sim" } });
+    let vectors =
+        json!({ "size": width, "distance": "Dot", "multivector_config": { "comparator": "max_sim" } });
     let collection = serde_json::to_vec_pretty(&json!({ "vectors": vectors })).unwrap_or_default();
     files::write_atomic(&folder.join("collection.json"), &collection)?;
     let (mut n_documents, mut n_files, mut points) = (0, 0, Vec::new());
