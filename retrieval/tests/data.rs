@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use common::metrics::ranking::{Measure, Ranked};
 use retrieval::data::{
-    Document, Query, read_collection, read_documents, read_judgements, read_queries, read_run, squad,
+    Document, Query, Squad, read_collection, read_documents, read_judgements, read_queries, read_run, squad,
     write_run,
 };
 use tempfile::TempDir;
@@ -67,10 +67,12 @@ fn broken_rows_are_named_by_line() {
 #[test]
 fn squad_paragraphs_become_documents_and_titles_are_cut_off() {
     let json = r#"{"data": [{"title": "梅雨", "paragraphs": [
-        {"context": "梅雨 [SEP] 梅雨は雨季である。", "qas": [{"id": "q1", "question": "何？", "is_impossible": false}]},
+        {"context": "梅雨 [SEP] 梅雨は雨季である。", "qas": [{"id": "q1", "question": "何？", "is_impossible": false, "answers": [{"text": "雨季", "answer_start": 3}]}]},
         {"context": "別の段落", "qas": [{"id": "q2", "question": "誰？"}, {"id": "q3", "question": "x", "is_impossible": true}]},
         {"context": "別の段落", "qas": [{"id": "q4", "question": "いつ？"}]}]}]}"#;
-    let collection = squad(json, false).unwrap();
+    let Squad { collection, articles, answers } = squad(json, false).unwrap();
+    assert_eq!(articles, [0, 0]);
+    assert_eq!(answers, [vec!["雨季".to_owned()], vec![], vec![]]);
     assert_eq!(
         collection.documents,
         [document("p0", "梅雨", "梅雨は雨季である。"), document("p1", "", "別の段落")]
@@ -78,7 +80,7 @@ fn squad_paragraphs_become_documents_and_titles_are_cut_off() {
     let ids: Vec<&str> = collection.queries.iter().map(|query| query.id.as_str()).collect();
     assert_eq!(ids, ["q1", "q2", "q4"]);
     assert_eq!(collection.judgements["q4"]["p1"], 1);
-    assert_eq!(squad(json, true).unwrap().documents[1].title, "梅雨");
+    assert_eq!(squad(json, true).unwrap().collection.documents[1].title, "梅雨");
     let twice = json.replace("q4", "q1");
     assert_eq!(squad(&twice, false).unwrap_err(), "the question id `q1` stands twice; expected each once");
     let (_keep, path) = file("a.json", "{\"data\": [\n{}]}");

@@ -24,7 +24,7 @@ pub struct Collection {
 /// [`ParseError`] with the line: broken rows, an empty or repeated id, nothing at all.
 pub fn read_documents(path: &Path) -> Result<Vec<Document>, ParseError> {
     if is_squad(path) {
-        return Ok(read_squad(&[path], false)?.documents);
+        return Ok(read_squad(&[path], false)?.collection.documents);
     }
     let mut documents = Vec::new();
     for_each_row(path, |_, row| {
@@ -40,7 +40,7 @@ pub fn read_documents(path: &Path) -> Result<Vec<Document>, ParseError> {
 /// As [`read_documents`]; a query without text too.
 pub fn read_queries(path: &Path) -> Result<Vec<Query>, ParseError> {
     if is_squad(path) {
-        return Ok(read_squad(&[path], false)?.queries);
+        return Ok(read_squad(&[path], false)?.collection.queries);
     }
     let mut queries = Vec::new();
     for_each_row(path, |_, row| {
@@ -60,7 +60,7 @@ pub fn read_queries(path: &Path) -> Result<Vec<Query>, ParseError> {
 /// [`ParseError`] for what is missing or broken; judgements of queries that are not there.
 pub fn read_collection(path: &Path, split: &str) -> Result<Collection, ParseError> {
     if is_squad(path) {
-        return read_squad(&[path], false);
+        return Ok(read_squad(&[path], false)?.collection);
     }
     let Some(corpus) = either(path, "corpus.jsonl") else {
         let files = squad_files(path);
@@ -68,7 +68,7 @@ pub fn read_collection(path: &Path, split: &str) -> Result<Collection, ParseErro
             let hint = "BEIR's corpus.jsonl, queries.jsonl and qrels/test.tsv, or SQuAD JSON files";
             return Err(ParseError::new(path, 0, "no collection; expected a folder or file of one", hint));
         }
-        return read_squad(&files, false);
+        return Ok(read_squad(&files, false)?.collection);
     };
     let need = |name: &str| {
         either(path, name).ok_or_else(|| {

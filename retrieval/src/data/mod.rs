@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 pub use collection::{Collection, read_collection, read_documents, read_queries};
 pub use common::formats::ParseError;
 use common::metrics::ranking::Grades;
-pub use squad::{read_squad, squad};
+pub use squad::{Squad, read_squad, squad};
 pub use trec::{read_judgements, read_run, write_run};
 
 /// A text to be found.

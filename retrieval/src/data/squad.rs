@@ -1,6 +1,6 @@
 //! SQuAD JSON: paragraphs with questions, read as a retrieval collection.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -35,6 +35,24 @@ struct Question {
     question: String,
     #[serde(default)]
     is_impossible: bool,
+    #[serde(default)]
+    answers: Vec<Answer>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    text: String,
+}
+
+/// SQuAD files as a collection, and what they say beyond it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Squad {
+    /// Documents, queries, judgements.
+    pub collection: Collection,
+    /// Number of the article that each document is from.
+    pub articles: Vec<usize>,
+    /// Texts that answer each query, in the order of the queries.
+    pub answers: Vec<Vec<String>>,
 }
 
 /// The collection in SQuAD files: documents are the distinct paragraphs, queries the questions that have an answer, and
@@ -44,7 +62,7 @@ struct Question {
 ///
 /// # Errors
 /// [`ParseError`] with file and line of broken JSON, missing keys, ids that stand twice, files without a question.
-pub fn read_squad(paths: &[impl AsRef<Path>], titles: bool) -> Result<Collection, ParseError> {
+pub fn read_squad(paths: &[impl AsRef<Path>], titles: bool) -> Result<Squad, ParseError> {
     let mut builder = Builder { titles, ..Builder::default() };
     for path in paths {
         let path = path.as_ref();
@@ -54,17 +72,17 @@ pub fn read_squad(paths: &[impl AsRef<Path>], titles: bool) -> Result<Collection
         })?;
         builder.add(file).map_err(|problem| fail(1, problem))?;
     }
-    Ok(builder.collection)
+    Ok(builder.squad)
 }
 
 /// The collection in the text of one SQuAD file, see [`read_squad`].
 ///
 /// # Errors
 /// What is wrong, for a message.
-pub fn squad(json: &str, titles: bool) -> Result<Collection, String> {
+pub fn squad(json: &str, titles: bool) -> Result<Squad, String> {
     let mut builder = Builder { titles, ..Builder::default() };
     builder.add(serde_json::from_str(json).map_err(|error| error.to_string())?)?;
-    Ok(builder.collection)
+    Ok(builder.squad)
 }
 
 fn text(path: &Path) -> Result<String, ParseError> {
@@ -85,14 +103,15 @@ const TITLE_END: &str = " [SEP] ";
 #[derive(Default)]
 struct Builder {
     titles: bool,
-    collection: Collection,
+    squad: Squad,
     known: HashMap<String, usize>,
-    questions: HashMap<String, ()>,
+    questions: HashSet<String>,
+    n_articles: usize,
 }
 
 impl Builder {
     fn add(&mut self, file: File) -> Result<(), String> {
-        let before = self.collection.queries.len();
+        let before = self.squad.answers.len();
         for article in file.data {
             for paragraph in article.paragraphs {
                 let document = self.document(&article.title, &paragraph.context);
@@ -100,15 +119,16 @@ impl Builder {
                     self.question(question, &document)?;
                 }
             }
+            self.n_articles += 1;
         }
-        match self.collection.queries.len() > before {
+        match self.squad.answers.len() > before {
             true => Ok(()),
             false => Err("no question with an answer".to_owned()),
         }
     }
 
     fn document(&mut self, article: &str, context: &str) -> String {
-        let documents = &mut self.collection.documents;
+        let Squad { collection: Collection { documents, .. }, articles, .. } = &mut self.squad;
         let place = *self.known.entry(context.to_owned()).or_insert_with(|| {
             let (title, text) = match context.split_once(TITLE_END) {
                 Some((title, text)) => (title, text),
@@ -117,18 +137,21 @@ impl Builder {
             };
             let id = format!("p{}", documents.len());
             documents.push(Document { id, title: title.to_owned(), text: text.to_owned() });
+            articles.push(self.n_articles);
             documents.len() - 1
         });
         documents[place].id.clone()
     }
 
     fn question(&mut self, question: Question, document: &str) -> Result<(), String> {
-        let Question { id, question: text, .. } = question;
-        if self.questions.insert(id.clone(), ()).is_some() {
+        let Question { id, question: text, answers, .. } = question;
+        if !self.questions.insert(id.clone()) {
             return Err(format!("the question id `{id}` stands twice; expected each once"));
         }
-        self.collection.judgements.insert(id.clone(), BTreeMap::from([(document.to_owned(), 1)]));
-        self.collection.queries.push(Query { id, text });
+        let Collection { queries, judgements, .. } = &mut self.squad.collection;
+        judgements.insert(id.clone(), BTreeMap::from([(document.to_owned(), 1)]));
+        queries.push(Query { id, text });
+        self.squad.answers.push(answers.into_iter().map(|answer| answer.text).collect());
         Ok(())
     }
 }
