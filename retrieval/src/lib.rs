@@ -2,6 +2,9 @@
 
 pub mod bm25;
 pub mod data;
+#[cfg(feature = "tensor")]
+pub mod encoder;
 pub mod export;
 pub mod serve;
+pub mod tokenizer;
 pub mod vectors;

@@ -1,5 +1,7 @@
 //! Word pieces of a BERT directory (`tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`), word by word.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -9,7 +11,7 @@ use tokenizers::normalizers::{BertNormalizer, NFKC};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
-use tokenizers::{NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
+use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
 use crate::files::{self, FileError};
 
@@ -38,6 +40,16 @@ pub struct Pieces {
     classify: i64,
     separate: i64,
     unknown: i64,
+    words_apart: Option<String>,
+}
+
+/// One piece of a text with its place there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Id in the vocabulary.
+    pub id: i64,
+    /// Bytes of the text that it stands for.
+    pub place: Range<usize>,
 }
 
 /// The keys of `tokenizer_config.json` that decide how a vocabulary is used.
@@ -49,6 +61,7 @@ struct Settings {
     strip_accents: Option<bool>,
     tokenize_chinese_chars: bool,
     subword_tokenizer_type: String,
+    word_tokenizer_type: String,
 }
 
 impl Default for Settings {
@@ -60,6 +73,7 @@ impl Default for Settings {
             strip_accents: None,
             tokenize_chinese_chars: true,
             subword_tokenizer_type: "wordpiece".to_owned(),
+            word_tokenizer_type: "basic".to_owned(),
         }
     }
 }
@@ -83,13 +97,19 @@ impl Pieces {
             (path, tokenizer)
         } else {
             let path = directory.join("vocab.txt");
-            let tokenizer = from_vocabulary(&path, &settings, japanese)?;
+            let mut tokenizer = from_vocabulary(&path, &settings, japanese)?;
+            add_tokens(&mut tokenizer, &directory.join("added_tokens.json"))?;
             (path, tokenizer)
         };
-        Self::with(tokenizer, &path)
+        let words_apart = japanese.then_some(settings.word_tokenizer_type);
+        Ok(Self { words_apart, ..Self::with(tokenizer, &path)? })
     }
 
-    fn with(mut tokenizer: Tokenizer, path: &Path) -> Result<Self, PiecesError> {
+    /// The pieces of a tokenizer that was made in memory; `path` is named in the error.
+    ///
+    /// # Errors
+    /// [`PiecesError::Content`] when it lacks one of BERT's special tokens.
+    pub fn with(mut tokenizer: Tokenizer, path: &Path) -> Result<Self, PiecesError> {
         let special = |token: &str| {
             let id = tokenizer.token_to_id(token).map(i64::from);
             id.ok_or_else(|| {
@@ -102,7 +122,27 @@ impl Pieces {
             .with_padding(None)
             .with_truncation(None)
             .map_err(|error| content(path, error.to_string()))?;
-        Ok(Self { tokenizer, classify, separate, unknown })
+        Ok(Self { tokenizer, classify, separate, unknown, words_apart: None })
+    }
+
+    /// The kind of word tokenizer that must come first (`mecab`, …), for the subword part of a `BertJapaneseTokenizer`.
+    pub fn words_apart(&self) -> Option<&str> {
+        self.words_apart.as_deref()
+    }
+
+    /// Id of a token by its spelling in the vocabulary.
+    pub fn id(&self, token: &str) -> Option<i64> {
+        self.tokenizer.token_to_id(token).map(i64::from)
+    }
+
+    /// Pieces of a whole text, in order; a text of nothing but white space has none.
+    ///
+    /// # Errors
+    /// The tokenizer's own message.
+    pub fn encode(&self, text: &str) -> Result<Vec<Piece>, String> {
+        let encoding = self.tokenizer.encode(text, false).map_err(|error| error.to_string())?;
+        let pieces = encoding.get_ids().iter().zip(encoding.get_offsets());
+        Ok(pieces.map(|(&id, &(start, end))| Piece { id: id.into(), place: start..end }).collect())
     }
 
     /// Ids of one word's pieces, at least one: a word that normalises to nothing is unknown.
@@ -117,6 +157,11 @@ impl Pieces {
     /// Id of `[CLS]`.
     pub fn classify(&self) -> i64 {
         self.classify
+    }
+
+    /// Id of `[UNK]`.
+    pub fn unknown(&self) -> i64 {
+        self.unknown
     }
 
     /// Id of `[SEP]`.
@@ -151,6 +196,23 @@ fn content(path: &Path, problem: String) -> PiecesError {
 
 fn parse<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, PiecesError> {
     serde_json::from_str(&files::read_text(path)?).map_err(|error| content(path, error.to_string()))
+}
+
+/// Tokens that were added behind the vocabulary, from `added_tokens.json` where there is one.
+fn add_tokens(tokenizer: &mut Tokenizer, path: &Path) -> Result<(), PiecesError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut added: Vec<(String, u32)> = parse::<HashMap<String, u32>>(path)?.into_iter().collect();
+    added.sort_by_key(|(_, id)| *id);
+    for (token, id) in added {
+        tokenizer.add_tokens(&[AddedToken::from(token.as_str(), false)]);
+        if tokenizer.token_to_id(&token) != Some(id) {
+            let problem = format!("`{token}` has id {id}, expected the next one behind the vocabulary");
+            return Err(content(path, problem));
+        }
+    }
+    Ok(())
 }
 
 fn from_vocabulary(path: &Path, settings: &Settings, japanese: bool) -> Result<Tokenizer, PiecesError> {

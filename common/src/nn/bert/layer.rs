@@ -82,13 +82,14 @@ impl Layer {
         let heads = |rows: &Tensor| rows.view(shape).transpose(1, 2); // [n_sentences, heads, length, head_width]
         let [query, key, value] = inputs.map(heads);
         let dropout = if train { self.attention_dropout } else { 0.0 };
+        let hidden = group.hidden.as_ref().map(|mask| mask.to_kind(query.kind()));
         // The fused kernel of the CPU has no dropout.
         let context = if dropout > 0.0 && query.device() == Device::Cpu {
             let scores = (&query / (query.size()[3] as f64).sqrt()).matmul(&key.transpose(2, 3));
+            let scores = hidden.map_or(scores.shallow_clone(), |mask| scores + mask);
             scores.softmax(-1, query.kind()).dropout(dropout, true).matmul(&value)
         } else {
-            let no_mask = None::<Tensor>;
-            Tensor::scaled_dot_product_attention(&query, &key, &value, no_mask, dropout, false, None, false)
+            Tensor::scaled_dot_product_attention(&query, &key, &value, hidden, dropout, false, None, false)
         };
         context.transpose(1, 2).reshape([group.n_sentences * group.length, -1])
     }

@@ -84,6 +84,11 @@ impl Bert {
         }
     }
 
+    /// The configuration it was built from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The hidden states after the last layer, one row per token in the order the sentences were given:
     /// `[total_tokens, width]`; [`Packed::unpack`] makes `[batch, tokens, width]` of it.
     ///
@@ -126,7 +131,7 @@ pub fn load_pretrained(store: &VarStore, prefix: &str, directory: &Path) -> Resu
 }
 
 /// The model's name for a tensor of a checkpoint; `None` for one that does not belong to the encoder.
-fn encoder_name(name: &str, prefix: &str) -> Option<String> {
+pub fn encoder_name(name: &str, prefix: &str) -> Option<String> {
     let plain = name.strip_prefix("bert.").unwrap_or(name);
     let encoder = plain.starts_with("embeddings.") || plain.starts_with("encoder.layer.");
     if !encoder || plain.ends_with("position_ids") {

@@ -1,6 +1,6 @@
 //! Sentences of different lengths without padding.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// Rows are filled up to a multiple of this, so that the matrix library meets few different sizes: it compiles a kernel for each
 /// (0.2 ms forward, 0.7 ms backward; a few dozen rows cost less).
@@ -38,12 +38,26 @@ pub struct Packed {
 pub(super) struct Group {
     pub(super) n_sentences: i64,
     pub(super) length: i64,
+    /// `[n_sentences, 1, 1, length]`: 0 at tokens that are attended to, `-inf` at others; absent when all are.
+    pub(super) hidden: Option<Tensor>,
 }
 
 impl Packed {
     /// The batch of these sentences' ids, all of segment 0. Empty sentences are allowed.
     pub fn new(sentences: &[Vec<i64>], device: Device) -> Self {
-        Self::build(sentences, |_, _| 0, device)
+        Self::build(sentences, |_, _| 0, None, device)
+    }
+
+    /// The same, but of sentence `i` only the first `visible[i]` tokens are attended to. The others have hidden states of
+    /// their own, which see the visible tokens and no other: the `[MASK]` tokens of a ColBERT query.
+    ///
+    /// # Panics
+    /// When `visible` has another number of sentences, or a sentence with tokens has none that is visible.
+    pub fn with_visible(sentences: &[Vec<i64>], visible: &[usize], device: Device) -> Self {
+        assert_eq!(sentences.len(), visible.len(), "one number of visible tokens per sentence");
+        let seen = |(ids, &n): (&Vec<i64>, &usize)| ids.is_empty() || n > 0;
+        assert!(sentences.iter().zip(visible).all(seen), "a sentence needs a visible token");
+        Self::build(sentences, |_, _| 0, Some(visible), device)
     }
 
     /// The same with the segment of each token.
@@ -53,10 +67,15 @@ impl Packed {
     pub fn with_token_types(sentences: &[Vec<i64>], token_types: &[Vec<i64>], device: Device) -> Self {
         let lengths = |list: &[Vec<i64>]| list.iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(lengths(sentences), lengths(token_types), "one token type per token");
-        Self::build(sentences, |sentence, token| token_types[sentence][token], device)
+        Self::build(sentences, |sentence, token| token_types[sentence][token], None, device)
     }
 
-    fn build(sentences: &[Vec<i64>], token_type: impl Fn(usize, usize) -> i64, device: Device) -> Self {
+    fn build(
+        sentences: &[Vec<i64>],
+        token_type: impl Fn(usize, usize) -> i64,
+        visible: Option<&[usize]>,
+        device: Device,
+    ) -> Self {
         let mut order: Vec<usize> = (0..sentences.len()).collect();
         order.sort_by_key(|&sentence| sentences[sentence].len());
         let n_tokens: usize = sentences.iter().map(Vec::len).sum();
@@ -76,7 +95,7 @@ impl Packed {
         let tensor = |values: &[i64]| Tensor::from_slice(values).to_device(device);
         Self {
             original_order: tensor(&rows.collect::<Vec<_>>()),
-            groups: equal_lengths(&order, &lengths),
+            groups: equal_lengths(&order, &lengths, visible, device),
             ids: tensor(&ids),
             positions: tensor(&positions),
             token_types: tensor(&types),
@@ -127,8 +146,24 @@ fn filled_up(n_tokens: i64) -> i64 {
 }
 
 /// Runs of one length in the sorted order, without the empty sentences.
-fn equal_lengths(order: &[usize], lengths: &[i64]) -> Vec<Group> {
+fn equal_lengths(order: &[usize], lengths: &[i64], visible: Option<&[usize]>, device: Device) -> Vec<Group> {
     let runs = order.chunk_by(|&left, &right| lengths[left] == lengths[right]);
-    let group = |run: &[usize]| Group { n_sentences: run.len() as i64, length: lengths[run[0]] };
+    let group = |run: &[usize]| {
+        let length = lengths[run[0]];
+        let hidden = visible.and_then(|visible| hidden(run, length, visible, device));
+        Group { n_sentences: run.len() as i64, length, hidden }
+    };
     runs.map(group).filter(|group| group.length > 0).collect()
+}
+
+/// The additive mask of sentences of one length, unless all their tokens are visible.
+fn hidden(run: &[usize], length: i64, visible: &[usize], device: Device) -> Option<Tensor> {
+    if run.iter().all(|&sentence| visible[sentence] as i64 >= length) {
+        return None;
+    }
+    let row = |&sentence: &usize| (0..length).map(move |token| token < visible[sentence] as i64);
+    let values: Vec<f32> =
+        run.iter().flat_map(row).map(|seen| if seen { 0.0 } else { f32::NEG_INFINITY }).collect();
+    let mask = Tensor::from_slice(&values).to_device(device).to_kind(Kind::Float);
+    Some(mask.view([run.len() as i64, 1, 1, length]))
 }
