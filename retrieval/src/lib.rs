@@ -1,3 +1,4 @@
 //! Late-interaction retrieval.
 
+pub mod maxsim;
 pub mod vectors;
