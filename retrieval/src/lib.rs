@@ -1,4 +1,5 @@
 //! Late-interaction retrieval.
 
+pub mod index;
 pub mod maxsim;
 pub mod vectors;
