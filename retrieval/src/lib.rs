@@ -2,4 +2,5 @@
 
 pub mod index;
 pub mod maxsim;
+pub mod plaid;
 pub mod vectors;

@@ -13,7 +13,7 @@ mod explain;
 pub(crate) mod panel;
 mod screen;
 mod tier;
-mod tile;
+pub(crate) mod tile;
 mod top;
 
 use thiserror::Error;

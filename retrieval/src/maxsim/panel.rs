@@ -44,6 +44,11 @@ impl Panel {
         Self { words, tokens, block: steps * BLOCK, data }
     }
 
+    /// Words of each block of 32 query tokens.
+    pub(crate) fn blocks(&self) -> impl ExactSizeIterator<Item = &[u32]> {
+        self.data.chunks_exact(self.block)
+    }
+
     /// Gives `see` each query token's greatest product with a row of `document`, as bits, in the order of the tokens.
     #[inline]
     pub(crate) fn maxima(&self, tier: Tier, document: &[u32], mut see: impl FnMut(usize, u32)) {

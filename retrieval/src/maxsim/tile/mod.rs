@@ -55,3 +55,20 @@ pub(crate) fn maxima(tier: Tier, words: Words, panel: &[u32], document: &[u32], 
         _ => portable::maxima(words, panel, document, steps),
     }
 }
+
+/// Product of every lane of floats with every row, `[rows, 32]`, as bits.
+///
+/// # Panics
+/// As [`maxima`], and when `out` has another length.
+pub(crate) fn products(tier: Tier, panel: &[u32], rows: &[u32], out: &mut [u32]) {
+    let steps = panel.len() / BLOCK;
+    assert!(steps > 0 && panel.len().is_multiple_of(BLOCK) && rows.len().is_multiple_of(steps));
+    assert!(out.len() == rows.len() / steps * BLOCK && tier <= Tier::best());
+    match tier {
+        Tier::Portable => portable::products(panel, rows, steps, out),
+        #[cfg(target_arch = "x86_64")]
+        _ => x86::products(tier, panel, rows, steps, out),
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => portable::products(panel, rows, steps, out),
+    }
+}

@@ -55,3 +55,16 @@ fn integers(panel: &[u32], document: &[u32], steps: usize) -> [u32; BLOCK] {
     }
     best.map(i32::cast_unsigned)
 }
+
+pub(super) fn products(panel: &[u32], rows: &[u32], steps: usize, out: &mut [u32]) {
+    for (row, out) in rows.chunks_exact(steps).zip(out.as_chunks_mut::<BLOCK>().0) {
+        let mut sums = [0.0; BLOCK];
+        for (&value, lanes) in row.iter().zip(panel.as_chunks::<BLOCK>().0) {
+            let value = f32::from_bits(value);
+            for (sum, &lane) in sums.iter_mut().zip(lanes) {
+                *sum += f32::from_bits(lane) * value;
+            }
+        }
+        *out = sums.map(f32::to_bits);
+    }
+}

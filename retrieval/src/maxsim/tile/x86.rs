@@ -74,6 +74,26 @@ unsafe fn rows<K: Tile, const P: usize, const T: usize>(
 ) {
     // SAFETY: the caller's.
     unsafe {
+        for sums in sums::<K, P, T>(panel, document, steps) {
+            for (best, sum) in best.iter_mut().zip(sums) {
+                *best = K::max(*best, sum);
+            }
+        }
+    }
+}
+
+/// Products with `T` rows.
+///
+/// # Safety
+/// As [`maxima_of`].
+#[inline(always)]
+unsafe fn sums<K: Tile, const P: usize, const T: usize>(
+    panel: *const u32,
+    document: *const u32,
+    steps: usize,
+) -> [[K::Sum; P]; T] {
+    // SAFETY: the caller's.
+    unsafe {
         let mut sums = [[K::zero(); P]; T];
         for step in 0..steps {
             let mut lanes = [K::panel(panel.add(step * BLOCK)); P];
@@ -87,10 +107,40 @@ unsafe fn rows<K: Tile, const P: usize, const T: usize>(
                 }
             }
         }
-        for sums in sums {
-            for (best, sum) in best.iter_mut().zip(sums) {
-                *best = K::max(*best, sum);
+        sums
+    }
+}
+
+/// Every product of `P` registers of lanes, into rows of a block of words.
+///
+/// # Safety
+/// As [`maxima_of`]; `out` must have `tokens` rows of a block of words.
+#[inline(always)]
+unsafe fn products_of<K: Tile, const P: usize, const T: usize>(
+    panel: *const u32,
+    document: *const u32,
+    steps: usize,
+    tokens: usize,
+    out: *mut u32,
+) {
+    // SAFETY: the caller's; rows are `token < tokens`.
+    unsafe {
+        let mut token = 0;
+        while token + T <= tokens {
+            let sums = sums::<K, P, T>(panel, document.add(token * steps), steps);
+            for (place, sums) in sums.into_iter().enumerate() {
+                for (register, sum) in sums.into_iter().enumerate() {
+                    K::store(sum, out.add((token + place) * BLOCK + register * K::LANES));
+                }
             }
+            token += T;
+        }
+        while token < tokens {
+            let [sums] = sums::<K, P, 1>(panel, document.add(token * steps), steps);
+            for (register, sum) in sums.into_iter().enumerate() {
+                K::store(sum, out.add(token * BLOCK + register * K::LANES));
+            }
+            token += 1;
         }
     }
 }
@@ -119,4 +169,16 @@ pub(super) fn maxima(
         }
     }
     out
+}
+
+pub(super) fn products(tier: Tier, panel: &[u32], rows: &[u32], steps: usize, out: &mut [u32]) {
+    let tokens = rows.len() / steps;
+    let (panel, rows, target) = (panel.as_ptr(), rows.as_ptr(), out.as_mut_ptr());
+    // SAFETY: `products` of the parent has checked the processor and the lengths.
+    unsafe {
+        match tier {
+            Tier::Avx512 | Tier::Avx512Bf16 => avx512::products(panel, rows, steps, tokens, target),
+            _ => avx2::products(panel, rows, steps, tokens, target),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{BLOCK, Tile, Words, maxima_of};
+use super::{BLOCK, Tile, Words, maxima_of, products_of};
 
 /// Products in flight for two registers of lanes: 12 of 16 registers are sums.
 const TWO: usize = 6;
@@ -171,5 +171,17 @@ pub(super) unsafe fn any(
                 Words::I8 => maxima_of::<I8, 2, TWO>(panel, document, steps, tokens, out),
             }
         }
+    }
+}
+
+/// Products of floats.
+///
+/// # Safety
+/// As [`products_of`]; AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn products(panel: *const u32, rows: *const u32, steps: usize, tokens: usize, out: *mut u32) {
+    for first in (0..BLOCK).step_by(16) {
+        // SAFETY: the caller's; a pass takes half of every block.
+        unsafe { products_of::<F32, 2, TWO>(panel.add(first), rows, steps, tokens, out.add(first)) }
     }
 }

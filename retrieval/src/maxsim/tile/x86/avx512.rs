@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Tile, Words, maxima_of};
+use super::{Tile, Words, maxima_of, products_of};
 
 /// Products in flight for two registers of lanes: 24 of 32 registers are sums.
 const TWO: usize = 12;
@@ -214,4 +214,14 @@ pub(super) unsafe fn native_bf16(
             true => maxima_of::<NativeBf16, 1, ONE>(panel, document, steps, tokens, out),
         }
     }
+}
+
+/// Products of floats.
+///
+/// # Safety
+/// As [`products_of`]; AVX-512 F, BW, DQ, VL and VNNI.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+pub(super) unsafe fn products(panel: *const u32, rows: *const u32, steps: usize, tokens: usize, out: *mut u32) {
+    // SAFETY: the caller's.
+    unsafe { products_of::<F32, 2, TWO>(panel, rows, steps, tokens, out) }
 }
