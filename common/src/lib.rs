@@ -2,7 +2,7 @@
 //!
 //! | half | modules | needs libtorch |
 //! |---|---|---|
-//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`], [`workers`] | no |
+//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`residual`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`], [`workers`] | no |
 //! | text | `text` | no (feature `text`) |
 //! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
 
@@ -16,6 +16,7 @@ pub mod interrupt;
 pub mod metrics;
 pub mod progress;
 pub mod report;
+pub mod residual;
 pub mod run;
 pub mod seed;
 pub mod stats;

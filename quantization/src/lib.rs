@@ -14,7 +14,7 @@
 //! | [`gguf`], [`safetensors`], [`llama2c`], [`model_file`] | model files |
 //! | [`llama`] | inference: perplexity, divergence, text |
 //! | `lm`, `qat`, `bitnet` | training: fake quantization, BitNet and BitNet b1.58 (feature `tensor`) |
-//! | [`residual`], [`lfq`] | vector quantizers: ColBERTv2's residual codec, lookup-free quantization |
+//! | [`common::residual`], [`lfq`] | vector quantizers: ColBERTv2's residual codec, lookup-free quantization |
 //! | `experiment` | the studies, verdicts, the report (feature `tensor`) |
 
 mod atomic;
@@ -37,7 +37,6 @@ pub mod llama2c;
 pub mod memory;
 pub mod mixture;
 pub mod model_file;
-pub mod residual;
 pub mod safetensors;
 pub mod sequential;
 

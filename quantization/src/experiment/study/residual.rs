@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use common::report::{Table, number};
+use common::residual::{Cells, Codec, CodecConfig, KmeansConfig};
 use common::stats;
 use matrixmultiply::sgemm;
 
@@ -11,7 +12,6 @@ use crate::experiment::design::Preset;
 use crate::experiment::lab::{Lab, Subject};
 use crate::experiment::outcome::Outcome;
 use crate::llama::{Hooks, Role};
-use crate::residual::{Cells, Codec, CodecConfig, KmeansConfig};
 
 /// Neighbours that are looked for.
 const NEIGHBOURS: usize = 10;

@@ -1,6 +1,6 @@
 //! Seeded k-means, the same on every machine and thread count.
 
-use common::seed;
+use crate::seed;
 use rand::seq::index;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

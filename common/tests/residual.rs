@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::seed;
 use proptest::prelude::*;
-use quantization::residual::{Cells, Codec, CodecConfig, KmeansConfig, cells, kmeans};
+use common::residual::{Cells, Codec, CodecConfig, KmeansConfig, cells, kmeans};
 use rand::Rng;
 use serde_json::Value;
 

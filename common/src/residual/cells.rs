@@ -24,7 +24,7 @@ const LLOYD_ROUNDS: usize = 200;
 /// A code is the number of cut-offs below the component.
 ///
 /// ```
-/// use quantization::residual::{Cells, cells};
+/// use common::residual::{Cells, cells};
 /// let (cutoffs, weights) = cells(Cells::Quantile, &[0.0, 1.0, 2.0, 3.0, 4.0], 1);
 /// assert_eq!((cutoffs, weights), (vec![2.0], vec![1.0, 3.0]));
 /// ```
