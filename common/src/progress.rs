@@ -14,3 +14,15 @@ pub fn bar(phase: &str, length: usize, quiet: bool) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(500));
     bar
 }
+
+/// A count that goes up, with the time and the rate, for work of unknown length; hidden as [`bar`] is.
+pub fn spinner(phase: &str, quiet: bool) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner();
+    if quiet {
+        spinner.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let style = ProgressStyle::with_template("{prefix} {pos} in {elapsed} ({per_sec})");
+    spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    spinner.set_prefix(phase.to_owned());
+    spinner
+}

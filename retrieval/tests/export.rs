@@ -1,5 +1,7 @@
 //! What distributed engines are given.
 
+use std::borrow::Cow;
+
 use retrieval::export::{Engine, ExportError, Exported, export};
 use serde_json::Value;
 
@@ -7,9 +9,9 @@ const ROWS: [f32; 6] = [1.0, 0.0, 0.6, 0.8, 0.0, 1.0];
 
 fn documents() -> [Exported<'static>; 3] {
     [
-        Exported { id: "奈良", text: Some("寺"), rows: &ROWS[..2] },
-        Exported { id: "empty", text: None, rows: &[] },
-        Exported { id: "b", text: None, rows: &ROWS[2..] },
+        Exported { id: "奈良", text: Some("寺"), rows: ROWS[..2].into() },
+        Exported { id: "empty", text: None, rows: Cow::Borrowed(&[]) },
+        Exported { id: "b", text: None, rows: ROWS[2..].into() },
     ]
 }
 

@@ -1,6 +1,8 @@
 //! Documents, queries and judgements that belong together.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use common::formats::ParseError;
 
@@ -33,6 +35,40 @@ pub fn read_documents(path: &Path) -> Result<Vec<Document>, ParseError> {
     })?;
     Ok(documents)
 }
+
+/// [`read_documents`] in batches, read by a thread of its own a few batches ahead, so that memory stays bounded whatever
+/// the file's size. SQuAD files, which are one JSON value, are read whole.
+pub fn stream_documents(
+    path: &Path,
+    batch: usize,
+) -> impl Iterator<Item = Result<Vec<Document>, ParseError>> + use<> {
+    let (sender, receiver) = sync_channel(BATCHES_AHEAD);
+    let path = path.to_owned();
+    thread::spawn(move || {
+        let mut documents = Vec::with_capacity(batch);
+        // A receiver that is gone wants no more.
+        let give = |documents| sender.send(Ok(documents)).map_err(|_| "no longer wanted".to_owned());
+        let read = match is_squad(&path) {
+            true => read_squad(&[&path], false).map(|squad| drop(give(squad.collection.documents))),
+            false => for_each_row(&path, |_, row| {
+                documents.push(Document { id: row.id, title: row.title, text: row.text });
+                match documents.len() < batch {
+                    true => Ok(()),
+                    false => give(std::mem::replace(&mut documents, Vec::with_capacity(batch))),
+                }
+            }),
+        };
+        let _ = match read {
+            Ok(()) if documents.is_empty() => Ok(()),
+            Ok(()) => sender.send(Ok(documents)),
+            Err(error) => sender.send(Err(error)),
+        };
+    });
+    receiver.into_iter()
+}
+
+/// Batches that are read before they are wanted.
+const BATCHES_AHEAD: usize = 2;
 
 /// Queries of a file: JSON lines (`_id`, `text`), tab-separated (`id⇥text`), or SQuAD JSON.
 ///

@@ -16,7 +16,7 @@ mod trec;
 
 use std::collections::BTreeMap;
 
-pub use collection::{Collection, read_collection, read_documents, read_queries};
+pub use collection::{Collection, read_collection, read_documents, read_queries, stream_documents};
 pub use common::formats::ParseError;
 use common::metrics::ranking::Grades;
 pub use squad::{Squad, read_squad, squad};

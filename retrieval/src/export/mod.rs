@@ -8,6 +8,7 @@
 mod qdrant;
 mod vespa;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,14 +17,14 @@ use serde::Serialize;
 use thiserror::Error;
 
 /// A document with its vectors.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Exported<'a> {
     /// Its id.
     pub id: &'a str,
     /// Its text, where the index keeps texts.
     pub text: Option<&'a str>,
     /// Its token vectors, `[tokens, width]`.
-    pub rows: &'a [f32],
+    pub rows: Cow<'a, [f32]>,
 }
 
 /// An engine to export for.

@@ -66,8 +66,7 @@ impl Codec {
             held_out.clone_from(&training);
         }
         let wanted = config.centroids.unwrap_or_else(|| default_centroids(tokens));
-        let settings =
-            KmeansConfig { centroids: wanted.min(training.len() / width), rounds: config.rounds };
+        let settings = KmeansConfig { centroids: wanted.min(training.len() / width), rounds: config.rounds };
         let mut centroids = kmeans(&training, width, settings, config.seed)?;
         drop(training);
         centroids.chunks_exact_mut(width).for_each(normalize);

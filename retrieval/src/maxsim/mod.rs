@@ -51,9 +51,7 @@ pub enum MaxSimError {
         row: usize,
     },
     /// Queries of another width than the documents.
-    #[error(
-        "the queries have width {found}, the documents {expected}; encode both with one model"
-    )]
+    #[error("the queries have width {found}, the documents {expected}; encode both with one model")]
     Width {
         /// Width of the queries.
         found: usize,

@@ -156,7 +156,13 @@ impl<'a> Plaid<'a> {
         (0..queries.len()).into_par_iter().map(|query| self.search(queries.text(query), k, config)).collect()
     }
 
-    fn run(&self, query: &[f32], k: usize, config: &SearchConfig, scratch: &mut Scratch) -> (Vec<Hit>, Stages) {
+    fn run(
+        &self,
+        query: &[f32],
+        k: usize,
+        config: &SearchConfig,
+        scratch: &mut Scratch,
+    ) -> (Vec<Hit>, Stages) {
         let (index, tier, mut stages) = (self.index, self.tier, Stages::default());
         let mut clock = Clock(Instant::now());
         let width = index.codec().width();

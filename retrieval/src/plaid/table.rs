@@ -26,7 +26,15 @@ pub(super) struct Table {
 
 impl Table {
     /// Fills the table for `block` of the query, of which `tokens` lanes are used. `length` bounds all products.
-    pub(super) fn fill(&mut self, tier: Tier, block: &[u32], tokens: usize, centroids: &[u32], nprobe: usize, length: f32) {
+    pub(super) fn fill(
+        &mut self,
+        tier: Tier,
+        block: &[u32],
+        tokens: usize,
+        centroids: &[u32],
+        nprobe: usize,
+        length: f32,
+    ) {
         let steps = block.len() / BLOCK;
         let count = centroids.len() / steps;
         self.rows.resize(count.next_power_of_two(), [0; BLOCK]);
@@ -48,7 +56,14 @@ impl Table {
 }
 
 /// Integers and greatest products of some rows.
-fn see(tier: Tier, floats: &[[u32; BLOCK]], tokens: usize, scale: f32, rows: &mut [Row], greatest: &mut [f32]) {
+fn see(
+    tier: Tier,
+    floats: &[[u32; BLOCK]],
+    tokens: usize,
+    scale: f32,
+    rows: &mut [Row],
+    greatest: &mut [f32],
+) {
     #[inline(always)]
     fn body(floats: &[[u32; BLOCK]], tokens: usize, scale: f32, rows: &mut [Row], greatest: &mut [f32]) {
         // Lanes without a query token are zeros, and must not hide that all products are negative.

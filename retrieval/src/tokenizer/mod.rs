@@ -143,7 +143,8 @@ impl Tokenizer {
     pub fn new(pieces: Pieces, segmenter: Option<Segmenter>, layout: Layout) -> Result<Self, TokenizerError> {
         let id = |token: &str| pieces.id(token).ok_or_else(|| TokenizerError::Missing(token.to_owned()));
         let marker = |token: &Option<String>| token.as_deref().map(id).transpose();
-        let (query_marker, document_marker) = (marker(&layout.query_marker)?, marker(&layout.document_marker)?);
+        let (query_marker, document_marker) =
+            (marker(&layout.query_marker)?, marker(&layout.document_marker)?);
         let (mask, padding) = (id("[MASK]")?, id("[PAD]")?);
         if let (Some(words), None) = (pieces.words_apart(), &segmenter) {
             return Err(TokenizerError::Words(words.to_owned()));
