@@ -22,7 +22,9 @@ const PARITY: f32 = 1e-5;
 
 /// The formula of `make_encoder.py`: numbers in [-0.5, 0.5) by splitmix64 from the name's FNV-1a.
 fn uniform(name: &str, size: usize) -> Vec<f64> {
-    let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3));
+    let seed = name
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3));
     (1..=size as u64)
         .map(|i| {
             let z = seed.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
@@ -36,10 +38,12 @@ fn uniform(name: &str, size: usize) -> Vec<f64> {
 /// A tensor of the formula for a line `name shape`.
 fn weights(line: &str) -> (String, Tensor) {
     let (name, shape) = line.split_once(' ').unwrap_or((line, ""));
-    let shape: Vec<i64> = shape.split('x').filter(|size| !size.is_empty()).map(|size| size.parse().unwrap()).collect();
+    let shape: Vec<i64> =
+        shape.split('x').filter(|size| !size.is_empty()).map(|size| size.parse().unwrap()).collect();
     let norm = name.contains("LayerNorm") && (name.ends_with("weight") || name.ends_with("gamma"));
     let value = |u: f64| if norm { (1.0 + 0.4 * u) as f32 } else { u as f32 };
-    let values: Vec<f32> = uniform(name, shape.iter().product::<i64>() as usize).into_iter().map(value).collect();
+    let values: Vec<f32> =
+        uniform(name, shape.iter().product::<i64>() as usize).into_iter().map(value).collect();
     (name.to_owned(), Tensor::from_slice(&values).view(&shape[..]))
 }
 
@@ -52,8 +56,12 @@ fn directory(golden: &Value, folder: &Path) {
     }
     for (name, lines) in golden["tensors"].as_object().unwrap() {
         let lines: Vec<String> = serde_json::from_value(lines.clone()).unwrap();
-        let second = lines.iter().filter(|line| line.contains("layer.0.")).map(|line| line.replace("layer.0.", "layer.1."));
-        let tensors: Vec<(String, Tensor)> = lines.iter().cloned().chain(second).map(|line| weights(&line)).collect();
+        let second = lines
+            .iter()
+            .filter(|line| line.contains("layer.0."))
+            .map(|line| line.replace("layer.0.", "layer.1."));
+        let tensors: Vec<(String, Tensor)> =
+            lines.iter().cloned().chain(second).map(|line| weights(&line)).collect();
         save(&tensors, &folder.join(name)).unwrap();
     }
 }
@@ -84,12 +92,16 @@ fn expect_parity(name: &str, segmenter: impl Fn() -> Option<Segmenter>) {
     for (i, text) in texts.iter().enumerate() {
         let alone = model.encode_documents(&[text]).unwrap();
         let expected: Vec<Vec<f32>> = serde_json::from_value(golden["documents"].clone()).unwrap();
-        assert!(alone.text(0).iter().zip(&expected[i]).all(|(a, b)| (a - b).abs() < PARITY), "{name}: text {i} alone");
+        assert!(
+            alone.text(0).iter().zip(&expected[i]).all(|(a, b)| (a - b).abs() < PARITY),
+            "{name}: text {i} alone"
+        );
     }
     let again = |save: &dyn Fn(&Path)| {
         let saved = tempfile::tempdir().unwrap();
         save(saved.path());
-        let model = ColBert::open(saved.path(), Options { segmenter: segmenter(), ..Options::cpu() }).unwrap();
+        let model =
+            ColBert::open(saved.path(), Options { segmenter: segmenter(), ..Options::cpu() }).unwrap();
         expect_same(&model, &golden, "the copy");
     };
     again(&|path| model.save_stanford(path).unwrap());
@@ -100,7 +112,11 @@ fn expect_same(model: &ColBert, golden: &Value, what: &str) {
     let texts = texts(golden);
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     expect_rows(&model.encode_queries(&texts).unwrap(), &golden["queries"], &format!("{what}: queries"));
-    expect_rows(&model.encode_documents(&texts).unwrap(), &golden["documents"], &format!("{what}: documents"));
+    expect_rows(
+        &model.encode_documents(&texts).unwrap(),
+        &golden["documents"],
+        &format!("{what}: documents"),
+    );
 }
 
 #[test]
@@ -171,7 +187,8 @@ fn rows_have_length_1_and_do_not_depend_on_the_batch() {
     for (i, text) in texts.iter().enumerate() {
         let alone = model.encode_documents(&[text]).unwrap();
         assert_eq!((alone.tokens(0), places[i].len()), (together.tokens(i), together.tokens(i)));
-        let difference = alone.text(0).iter().zip(together.text(i)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let difference =
+            alone.text(0).iter().zip(together.text(i)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(difference < 1e-5, "{difference}");
         for row in together.text(i).chunks(8) {
             assert!((row.iter().map(|x| x * x).sum::<f32>() - 1.0).abs() < 1e-5);
@@ -188,9 +205,12 @@ fn rows_have_length_1_and_do_not_depend_on_the_batch() {
 fn hidden_masks_change_their_own_rows_only() {
     let _rng = torch_rng(1);
     let mut model = tiny(0.0);
-    let layout = |augmentation, attend_to_expansion| Layout { augmentation, attend_to_expansion, ..Layout::colbert() };
+    let layout =
+        |augmentation, attend_to_expansion| Layout { augmentation, attend_to_expansion, ..Layout::colbert() };
     let mut rows = HashMap::new();
-    for (name, attend) in [("none", false), ("fixed:16", false), ("fixed:16", true), ("pad:16", false), ("paper", false)] {
+    for (name, attend) in
+        [("none", false), ("fixed:16", false), ("fixed:16", true), ("pad:16", false), ("paper", false)]
+    {
         let augmentation: Augmentation = name.parse().unwrap();
         model.set_layout(layout(augmentation, attend)).unwrap();
         rows.insert((name, attend), model.encode_queries(&["東京", "猫と犬"]).unwrap());
@@ -217,7 +237,8 @@ fn a_bare_directory_gives_hidden_states_or_gets_a_projection() {
     let folder = tempfile::tempdir().unwrap();
     tiny(0.0).save_stanford(folder.path()).unwrap();
     fs::remove_file(folder.path().join("artifact.metadata")).unwrap();
-    let config = fs::read_to_string(folder.path().join("config.json")).unwrap().replace("HF_ColBERT", "BertModel");
+    let config =
+        fs::read_to_string(folder.path().join("config.json")).unwrap().replace("HF_ColBERT", "BertModel");
     fs::write(folder.path().join("config.json"), config).unwrap();
     let bare = ColBert::open(folder.path(), Options::cpu()).unwrap();
     assert_eq!((bare.width(), bare.encode_queries(&["東京"]).unwrap().tokens(0)), (16, 4));
@@ -236,7 +257,10 @@ fn unusable_directories_are_named_with_what_is_expected() {
     let modules = folder.path().join("modules.json");
     let text = fs::read_to_string(&modules).unwrap();
     fs::write(&modules, text.replace("pylate.models.Dense.Dense", "x.WeightedLayerPooling")).unwrap();
-    assert!(error(folder.path()).contains("module `WeightedLayerPooling` is not known; expected Transformer, Dense"));
+    assert!(
+        error(folder.path())
+            .contains("module `WeightedLayerPooling` is not known; expected Transformer, Dense")
+    );
     fs::write(&modules, text).unwrap();
     let weights = folder.path().join("model.safetensors");
     let whole = fs::read(&weights).unwrap();
@@ -244,7 +268,12 @@ fn unusable_directories_are_named_with_what_is_expected() {
     assert!(error(folder.path()).contains("not a whole safetensors file"), "{}", error(folder.path()));
     fs::rename(&weights, folder.path().join("pytorch_model.bin")).unwrap();
     let message = error(folder.path());
-    assert!(message.contains("pytorch_model.bin: a pickle, which can run code and is not read; expected `model.safetensors`"), "{message}");
+    assert!(
+        message.contains(
+            "pytorch_model.bin: a pickle, which can run code and is not read; expected `model.safetensors`"
+        ),
+        "{message}"
+    );
 }
 
 #[test]
@@ -254,6 +283,7 @@ fn bfloat16_stays_near() {
     let before = model.encode_documents(&["東京都の猫は好き", "犬"]).unwrap();
     model.to_bfloat16();
     let after = model.encode_documents(&["東京都の猫は好き", "犬"]).unwrap();
-    let difference = before.values().iter().zip(after.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let difference =
+        before.values().iter().zip(after.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(difference > 0.0 && difference < 0.05, "{difference}");
 }

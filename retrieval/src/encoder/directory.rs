@@ -44,7 +44,10 @@ pub(super) struct Directory {
 /// What is in a directory.
 pub(super) fn read(path: &Path) -> Result<Directory, EncoderError> {
     if !path.is_dir() {
-        return Err(content(path, "no such folder; expected a model directory with `config.json` and `model.safetensors`"));
+        return Err(content(
+            path,
+            "no such folder; expected a model directory with `config.json` and `model.safetensors`",
+        ));
     }
     if path.join(METADATA).exists() {
         return stanford(path, &object(&path.join(METADATA))?);
@@ -84,9 +87,13 @@ fn key<T: DeserializeOwned>(
     }
 }
 
-fn own_augmentation(path: &Path, settings: &Map<String, Value>) -> Result<Option<Augmentation>, EncoderError> {
+fn own_augmentation(
+    path: &Path,
+    settings: &Map<String, Value>,
+) -> Result<Option<Augmentation>, EncoderError> {
     let name: Option<String> = key(path, settings, AUGMENTATION, None)?;
-    let parse = |name: String| name.parse().map_err(|error| content(path, format!("`{AUGMENTATION}`: {error}")));
+    let parse =
+        |name: String| name.parse().map_err(|error| content(path, format!("`{AUGMENTATION}`: {error}")));
     name.map(parse).transpose()
 }
 
@@ -150,8 +157,13 @@ fn modules(path: &Path) -> Result<Directory, EncoderError> {
 fn mean_only(file: &Path) -> Result<(), EncoderError> {
     let config = object(file)?;
     let mode: Option<String> = key(file, &config, "pooling_mode", None)?;
-    let mean = mode.as_deref() == Some("mean") || config.get("pooling_mode_mean_tokens") == Some(&Value::Bool(true));
-    if mean { Ok(()) } else { Err(content(file, "the pooling is not the mean over tokens, the only one that is known here")) }
+    let mean =
+        mode.as_deref() == Some("mean") || config.get("pooling_mode_mean_tokens") == Some(&Value::Bool(true));
+    if mean {
+        Ok(())
+    } else {
+        Err(content(file, "the pooling is not the mean over tokens, the only one that is known here"))
+    }
 }
 
 /// The sequences of a directory with `modules.json`; `None` for one without any word of token vectors.
@@ -212,11 +224,19 @@ fn multi_vector(
         "" => Augmentation::None,
         "fixed" => Augmentation::Fixed(length),
         "min" => Augmentation::AtLeast(length),
-        other => return Err(content(&own, format!("query expansion `{other}` is not known, expected `fixed` or `min`"))),
+        other => {
+            return Err(content(
+                &own,
+                format!("query expansion `{other}` is not known, expected `fixed` or `min`"),
+            ));
+        }
     };
     let keep_only: Vec<i64> = key(&own, mask, "keep_only_token_ids", Vec::new())?;
     if !keep_only.is_empty() {
-        return Err(content(path, "`keep_only_token_ids` belongs to models of images, which are not known here"));
+        return Err(content(
+            path,
+            "`keep_only_token_ids` belongs to models of images, which are not known here",
+        ));
     }
     Ok(Layout {
         query_marker: prompt("query")?,

@@ -39,7 +39,10 @@ impl ColBert {
     ///
     /// # Errors
     /// As [`ColBert::encode_queries`].
-    pub fn encode_documents_with_places(&self, texts: &[&str]) -> Result<(TokenVectors, Places), EncoderError> {
+    pub fn encode_documents_with_places(
+        &self,
+        texts: &[&str],
+    ) -> Result<(TokenVectors, Places), EncoderError> {
         let (distinct, owner) = distinct(texts);
         let sequences = self.document_sequences(&distinct)?;
         let vectors = self.encode(&sequences, texts.len(), &owner)?;
@@ -61,7 +64,8 @@ impl ColBert {
     /// As [`ColBert::encode_queries`].
     pub fn encode_pooled(&self, texts: &[&str], queries: bool) -> Result<TokenVectors, EncoderError> {
         let (distinct, owner) = distinct(texts);
-        let sequences = if queries { self.query_sequences(&distinct)? } else { self.document_sequences(&distinct)? };
+        let sequences =
+            if queries { self.query_sequences(&distinct)? } else { self.document_sequences(&distinct)? };
         self.in_batches(&sequences, &owner, |batch| self.forward_pooled(batch, false), |_| 1)
     }
 
@@ -71,7 +75,8 @@ impl ColBert {
     /// [`EncoderError::Tokenizer`].
     pub fn query_sequences(&self, texts: &[&str]) -> Result<Vec<Sequence>, EncoderError> {
         let tokenizer = &self.tokenizer;
-        let sequences: Result<_, TokenizerError> = texts.par_iter().map(|text| tokenizer.query(text)).collect();
+        let sequences: Result<_, TokenizerError> =
+            texts.par_iter().map(|text| tokenizer.query(text)).collect();
         Ok(sequences?)
     }
 
@@ -81,11 +86,17 @@ impl ColBert {
     /// [`EncoderError::Tokenizer`].
     pub fn document_sequences(&self, texts: &[&str]) -> Result<Vec<Sequence>, EncoderError> {
         let tokenizer = &self.tokenizer;
-        let sequences: Result<_, TokenizerError> = texts.par_iter().map(|text| tokenizer.document(text)).collect();
+        let sequences: Result<_, TokenizerError> =
+            texts.par_iter().map(|text| tokenizer.document(text)).collect();
         Ok(sequences?)
     }
 
-    fn encode(&self, sequences: &[Sequence], n_texts: usize, owner: &[usize]) -> Result<TokenVectors, EncoderError> {
+    fn encode(
+        &self,
+        sequences: &[Sequence],
+        n_texts: usize,
+        owner: &[usize],
+    ) -> Result<TokenVectors, EncoderError> {
         debug_assert_eq!(n_texts, owner.len());
         self.in_batches(sequences, owner, |batch| self.forward(batch, false), kept)
     }
@@ -130,7 +141,13 @@ fn kept(sequence: &Sequence) -> usize {
 }
 
 fn kept_places(sequence: &Sequence) -> Vec<Range<usize>> {
-    sequence.places.iter().zip(&sequence.keep).filter(|(_, keep)| **keep).map(|(place, _)| place.clone()).collect()
+    sequence
+        .places
+        .iter()
+        .zip(&sequence.keep)
+        .filter(|(_, keep)| **keep)
+        .map(|(place, _)| place.clone())
+        .collect()
 }
 
 fn identity(n: usize) -> Vec<usize> {

@@ -71,7 +71,14 @@ impl ColBert {
     ///
     /// # Errors
     /// [`EncoderError`] when the configuration is none of a BERT, or the layout asks for tokens that the vocabulary lacks.
-    pub fn new(config: &Config, pieces: Pieces, layout: Layout, width: i64, device: Device, seed: u64) -> Result<Self, EncoderError> {
+    pub fn new(
+        config: &Config,
+        pieces: Pieces,
+        layout: Layout,
+        width: i64,
+        device: Device,
+        seed: u64,
+    ) -> Result<Self, EncoderError> {
         let config = Config { vocab_size: config.vocab_size.max(pieces.len() as i64), ..config.clone() };
         config.check().map_err(|source| EncoderError::Config { path: "configuration".into(), source })?;
         let projection = DenseConfig::plain(config.hidden_size, width);
@@ -82,7 +89,13 @@ impl ColBert {
         Ok(Self::build(&config, vec![projection], tokenizer, device, seed))
     }
 
-    fn build(config: &Config, projections: Vec<DenseConfig>, tokenizer: Tokenizer, device: Device, seed: u64) -> Self {
+    fn build(
+        config: &Config,
+        projections: Vec<DenseConfig>,
+        tokenizer: Tokenizer,
+        device: Device,
+        seed: u64,
+    ) -> Self {
         tch::manual_seed(common::seed::derive(seed, "weights", 0) as i64);
         let store = VarStore::new(device);
         let bert = Bert::new(&(store.root() / "bert"), config);
@@ -106,11 +119,19 @@ impl ColBert {
         for (i, source) in projections.into_iter().enumerate() {
             let (dense, tensors) = projection(source, &found, &weights)?;
             maps.push(dense);
-            named.extend(tensors.into_iter().map(|(name, tensor)| (format!("{PROJECTION}.{i}.{name}"), tensor)));
+            named.extend(
+                tensors.into_iter().map(|(name, tensor)| (format!("{PROJECTION}.{i}.{name}"), tensor)),
+            );
         }
-        named.extend(found.into_iter().filter_map(|(name, tensor)| Some((encoder_name(&name, ENCODER)?, tensor))));
+        named.extend(
+            found.into_iter().filter_map(|(name, tensor)| Some((encoder_name(&name, ENCODER)?, tensor))),
+        );
         let fresh = options.new_projection.filter(|_| maps.is_empty());
-        let default = if fresh.is_some() { Layout::colbert() } else { Layout::plain(config.max_position_embeddings as usize) };
+        let default = if fresh.is_some() {
+            Layout::colbert()
+        } else {
+            Layout::plain(config.max_position_embeddings as usize)
+        };
         let layout = within(layout.unwrap_or(default), config.max_position_embeddings);
         let tokenizer = Tokenizer::new(Pieces::read(&encoder)?, options.segmenter, layout)?;
         if let Some(width) = fresh {
@@ -128,7 +149,10 @@ impl ColBert {
     /// The random weights of the projections, to stand beside those of a file.
     fn new_tensors(&self) -> Vec<(String, Tensor)> {
         let variables = self.store.variables().into_iter();
-        variables.filter(|(name, _)| name.starts_with(PROJECTION)).map(|(name, tensor)| (name, tensor.detach().copy())).collect()
+        variables
+            .filter(|(name, _)| name.starts_with(PROJECTION))
+            .map(|(name, tensor)| (name, tensor.detach().copy()))
+            .collect()
     }
 
     /// Values per token vector.
@@ -200,13 +224,16 @@ impl ColBert {
     /// As [`ColBert::forward`].
     pub fn forward_pooled(&self, sequences: &[&Sequence], train: bool) -> Result<Tensor, EncoderError> {
         let hidden = self.hidden(sequences, train)?;
-        let real = sequences.iter().flat_map(|sequence| (0..sequence.ids.len()).map(|place| place < sequence.real));
+        let real =
+            sequences.iter().flat_map(|sequence| (0..sequence.ids.len()).map(|place| place < sequence.real));
         let real = select(&hidden, &real.collect::<Vec<bool>>());
         let owner = (0i64..).zip(sequences).flat_map(|(i, sequence)| std::iter::repeat_n(i, sequence.real));
         let owner = Tensor::from_slice(&owner.collect::<Vec<i64>>()).to_device(hidden.device());
         let counts: Vec<f32> = sequences.iter().map(|sequence| sequence.real as f32).collect();
-        let counts = Tensor::from_slice(&counts).to_device(hidden.device()).to_kind(hidden.kind()).unsqueeze(1);
-        let empty = Tensor::zeros([sequences.len() as i64, hidden.size()[1]], (hidden.kind(), hidden.device()));
+        let counts =
+            Tensor::from_slice(&counts).to_device(hidden.device()).to_kind(hidden.kind()).unsqueeze(1);
+        let empty =
+            Tensor::zeros([sequences.len() as i64, hidden.size()[1]], (hidden.kind(), hidden.device()));
         Ok(normalised(&self.project(&(empty.index_add(0, &owner, &real) / counts))))
     }
 
@@ -224,7 +251,8 @@ impl ColBert {
 /// `x / max(|x|, 1e-12)` row by row.
 fn normalised(rows: &Tensor) -> Tensor {
     let rows = if rows.kind() == Kind::BFloat16 { rows.to_kind(Kind::Float) } else { rows.shallow_clone() };
-    let norm = rows.square().sum_dim_intlist([-1].as_slice(), true, rows.kind()).sqrt().clamp_min(SMALLEST_NORM);
+    let norm =
+        rows.square().sum_dim_intlist([-1].as_slice(), true, rows.kind()).sqrt().clamp_min(SMALLEST_NORM);
     rows / norm
 }
 
@@ -264,13 +292,22 @@ fn tensors(folder: &Path) -> Result<HashMap<String, Tensor>, EncoderError> {
 }
 
 /// Configuration and tensors of a projection, under the names below its path.
-fn projection(source: Source, encoder: &HashMap<String, Tensor>, file: &Path) -> Result<(DenseConfig, Vec<(String, Tensor)>), EncoderError> {
+fn projection(
+    source: Source,
+    encoder: &HashMap<String, Tensor>,
+    file: &Path,
+) -> Result<(DenseConfig, Vec<(String, Tensor)>), EncoderError> {
     match source {
         Source::Inside => {
             let weight = encoder.get("linear.weight").filter(|weight| weight.dim() == 2);
-            let weight = weight.ok_or_else(|| content(file, "no matrix `linear.weight`; expected the projection of a ColBERT checkpoint"))?;
+            let weight = weight.ok_or_else(|| {
+                content(file, "no matrix `linear.weight`; expected the projection of a ColBERT checkpoint")
+            })?;
             let size = weight.size();
-            Ok((DenseConfig::plain(size[1], size[0]), vec![("linear.weight".to_owned(), weight.shallow_clone())]))
+            Ok((
+                DenseConfig::plain(size[1], size[0]),
+                vec![("linear.weight".to_owned(), weight.shallow_clone())],
+            ))
         }
         Source::Folder(folder, config) => Ok((config, tensors(&folder)?.into_iter().collect())),
     }

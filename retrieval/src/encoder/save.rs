@@ -35,10 +35,17 @@ impl ColBert {
     /// # Errors
     /// [`EncoderError`] when a file cannot be written, or the model has not exactly one projection without bias, activation and residual path.
     pub fn save_stanford(&self, directory: &Path) -> Result<(), EncoderError> {
-        let plain = |config: &super::DenseConfig| !config.bias && !config.use_residual && config.activation_function == IDENTITY;
+        let plain = |config: &super::DenseConfig| {
+            !config.bias && !config.use_residual && config.activation_function == IDENTITY
+        };
         let [dense] = &self.projections[..] else {
             let n = self.projections.len();
-            return Err(content(directory, format!("a ColBERT directory holds one projection, the model has {n}; save it for PyLate instead")));
+            return Err(content(
+                directory,
+                format!(
+                    "a ColBERT directory holds one projection, the model has {n}; save it for PyLate instead"
+                ),
+            ));
         };
         if !plain(&dense.config) {
             let problem = "a ColBERT directory's projection has no bias, activation or residual path, the model's has; save it for PyLate instead";
@@ -76,7 +83,11 @@ impl ColBert {
             files::make_folder(&folder)?;
             let config = serde_json::to_value(&dense.config).expect("numbers and strings");
             write_json(&folder.join("config.json"), &config)?;
-            self.write_tensors(&folder.join("model.safetensors"), &format!("{PROJECTION}.{i}."), str::to_owned)?;
+            self.write_tensors(
+                &folder.join("model.safetensors"),
+                &format!("{PROJECTION}.{i}."),
+                str::to_owned,
+            )?;
             modules.push(json!({"idx": i + 1, "name": format!("{}", i + 1), "path": name, "type": "pylate.models.Dense.Dense"}));
         }
         let layout = self.tokenizer.layout();
@@ -92,7 +103,10 @@ impl ColBert {
         self.note_augmentation(&mut settings, plain);
         write_json(&directory.join(SETTINGS), &settings)?;
         let longest = layout.document_length.max(self.pad_target());
-        write_json(&directory.join("sentence_bert_config.json"), &json!({"max_seq_length": longest, "do_lower_case": false}))?;
+        write_json(
+            &directory.join("sentence_bert_config.json"),
+            &json!({"max_seq_length": longest, "do_lower_case": false}),
+        )?;
         write_json(&directory.join(MODULES), &Value::Array(modules))
     }
 
@@ -128,8 +142,15 @@ impl ColBert {
     }
 
     /// The variables below `prefix` as f32 on the CPU; `rename` gets their names without it.
-    fn write_tensors(&self, path: &Path, prefix: &str, rename: impl Fn(&str) -> String) -> Result<(), EncoderError> {
-        let own = named(&self.store).into_iter().filter_map(|(name, tensor)| Some((rename(name.strip_prefix(prefix)?), tensor)));
+    fn write_tensors(
+        &self,
+        path: &Path,
+        prefix: &str,
+        rename: impl Fn(&str) -> String,
+    ) -> Result<(), EncoderError> {
+        let own = named(&self.store)
+            .into_iter()
+            .filter_map(|(name, tensor)| Some((rename(name.strip_prefix(prefix)?), tensor)));
         let plain = |tensor: Tensor| tensor.detach().to_kind(Kind::Float).to_device(tch::Device::Cpu);
         let tensors: Vec<(String, Tensor)> = own.map(|(name, tensor)| (name, plain(tensor))).collect();
         Ok(save(&tensors, path)?)

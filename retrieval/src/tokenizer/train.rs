@@ -115,7 +115,8 @@ fn characters<'a>(texts: impl IntoIterator<Item = &'a str>, fewest: usize) -> Re
     }
     let mut frequent: Vec<(char, usize)> = counts.into_iter().filter(|(_, count)| *count >= fewest).collect();
     frequent.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    let entries = SPECIAL.iter().map(|token| (*token).to_owned()).chain(frequent.iter().map(|(c, _)| c.to_string()));
+    let entries =
+        SPECIAL.iter().map(|token| (*token).to_owned()).chain(frequent.iter().map(|(c, _)| c.to_string()));
     let vocabulary: HashMap<String, u32> = (0u32..).zip(entries).map(|(id, token)| (token, id)).collect();
     // The builder takes a map of a crate that is not ours to name.
     let model = json!({
@@ -136,8 +137,13 @@ fn word_pieces<'a>(texts: impl IntoIterator<Item = &'a str>, size: usize) -> Res
         .special_tokens(special)
         .build();
     let model = WordPiece::builder().unk_token("[UNK]".to_owned()).build().map_err(problem)?;
-    let mut learner: TokenizerImpl<WordPiece, Normalizers, PreTokenizerWrapper, BertProcessing, tokenizers::DecoderWrapper> =
-        TokenizerImpl::new(model);
+    let mut learner: TokenizerImpl<
+        WordPiece,
+        Normalizers,
+        PreTokenizerWrapper,
+        BertProcessing,
+        tokenizers::DecoderWrapper,
+    > = TokenizerImpl::new(model);
     learner.with_normalizer(Some(normalizer())).with_pre_tokenizer(Some(split(SCRIPT_RUNS)?));
     let texts: Vec<&str> = texts.into_iter().collect();
     learner.train(&mut trainer, texts.into_iter()).map_err(problem)?;

@@ -10,13 +10,27 @@ pub enum AverageError {
     #[error("no checkpoint to average, or weights that do not sum to 1")]
     Weights,
     /// Other tensors.
-    #[error("checkpoint {checkpoint} has no `{name}` of shape {shape:?} like the first one; expected checkpoints of one model")]
+    #[error(
+        "checkpoint {checkpoint} has no `{name}` of shape {shape:?} like the first one; expected checkpoints of one model"
+    )]
     Different {
         /// Checkpoint, from 0.
         checkpoint: usize,
         /// The tensor.
         name: String,
         /// Its shape in the first checkpoint.
+        shape: Vec<i64>,
+    },
+    /// A tensor that the first one lacks.
+    #[error(
+        "checkpoint {checkpoint} has `{name}` of shape {shape:?}, which the first one lacks; expected checkpoints of one model"
+    )]
+    Extra {
+        /// Checkpoint, from 0.
+        checkpoint: usize,
+        /// The tensor.
+        name: String,
+        /// Its shape.
         shape: Vec<i64>,
     },
 }
@@ -53,9 +67,14 @@ pub fn interpolate(
 ///
 /// # Errors
 /// As [`average`].
-pub fn weighted(checkpoints: &[Vec<(String, Tensor)>], weights: &[f64]) -> Result<Vec<(String, Tensor)>, AverageError> {
+pub fn weighted(
+    checkpoints: &[Vec<(String, Tensor)>],
+    weights: &[f64],
+) -> Result<Vec<(String, Tensor)>, AverageError> {
     let total: f64 = weights.iter().sum();
-    let (Some(first), true) = (checkpoints.first(), weights.len() == checkpoints.len() && (total - 1.0).abs() < 1e-9) else {
+    let (Some(first), true) =
+        (checkpoints.first(), weights.len() == checkpoints.len() && (total - 1.0).abs() < 1e-9)
+    else {
         return Err(AverageError::Weights);
     };
     let _guard = tch::no_grad_guard();
@@ -65,23 +84,23 @@ pub fn weighted(checkpoints: &[Vec<(String, Tensor)>], weights: &[f64]) -> Resul
         }
         let mut sum = Tensor::zeros(tensor.size(), (Kind::Double, tensor.device()));
         for (i, (checkpoint, weight)) in checkpoints.iter().zip(weights).enumerate() {
-            let found = checkpoint.iter().find(|(other, found)| other == name && found.size() == tensor.size());
+            let found =
+                checkpoint.iter().find(|(other, found)| other == name && found.size() == tensor.size());
             let (_, found) = found.ok_or_else(|| different(i, name, tensor))?;
             sum += found.to_kind(Kind::Double) * *weight;
         }
         Ok((name.clone(), sum.to_kind(tensor.kind())))
     };
     let result: Result<Vec<_>, _> = first.iter().map(mean).collect();
-    let more = checkpoints.iter().position(|checkpoint| checkpoint.len() != first.len());
-    match more {
-        Some(checkpoint) => {
-            let known = |name: &String| first.iter().any(|(other, _)| other == name);
-            let extra = checkpoints[checkpoint].iter().find(|(name, _)| !known(name));
-            let (name, tensor) = extra.unwrap_or(&first[0]);
-            Err(different(checkpoint, name, tensor))
+    let result = result?;
+    // All tensors of the first are in every other; one with more has some that the first lacks.
+    let known = |name: &String| first.iter().any(|(other, _)| other == name);
+    for (i, checkpoint) in checkpoints.iter().enumerate() {
+        if let Some((name, tensor)) = checkpoint.iter().find(|(name, _)| !known(name)) {
+            return Err(AverageError::Extra { checkpoint: i, name: name.clone(), shape: tensor.size() });
         }
-        None => result,
     }
+    Ok(result)
 }
 
 fn different(checkpoint: usize, name: &str, tensor: &Tensor) -> AverageError {

@@ -32,7 +32,13 @@ impl Batch {
     ///
     /// # Errors
     /// [`EncoderError`] when a text cannot be cut into tokens.
-    pub fn new(model: &ColBert, data: &TrainingData, examples: &[usize], n_ways: usize, rng: &mut impl Rng) -> Result<Self, EncoderError> {
+    pub fn new(
+        model: &ColBert,
+        data: &TrainingData,
+        examples: &[usize],
+        n_ways: usize,
+        rng: &mut impl Rng,
+    ) -> Result<Self, EncoderError> {
         let (mut known, mut texts): (HashMap<&str, usize>, Vec<&str>) = Default::default();
         let (mut ways, mut teacher) = (Vec::new(), Vec::new());
         for &example in examples {
@@ -47,8 +53,14 @@ impl Batch {
             };
             ways.push(documents.into_iter().map(place).collect());
         }
-        let queries: Vec<&str> = examples.iter().map(|&example| data.queries[data.examples[example].query].as_str()).collect();
-        Ok(Self { queries: model.query_sequences(&queries)?, documents: model.document_sequences(&texts)?, ways, teacher })
+        let queries: Vec<&str> =
+            examples.iter().map(|&example| data.queries[data.examples[example].query].as_str()).collect();
+        Ok(Self {
+            queries: model.query_sequences(&queries)?,
+            documents: model.document_sequences(&texts)?,
+            ways,
+            teacher,
+        })
     }
 
     /// Tokens that go through the encoder.
@@ -63,11 +75,16 @@ impl Batch {
     pub fn loss(&self, model: &ColBert, config: &TrainConfig, train: bool) -> Result<Tensor, EncoderError> {
         let n_ways = self.ways[0].len();
         let size = [self.ways.len() as i64, n_ways as i64];
-        let own = (0..).zip(&self.ways).flat_map(|(query, ways)| ways.iter().map(move |&document| (query, document)));
+        let own = (0..)
+            .zip(&self.ways)
+            .flat_map(|(query, ways)| ways.iter().map(move |&document| (query, document)));
         let mut pairs: Vec<(usize, usize)> = own.collect();
         let n_own = pairs.len() as i64;
         if config.in_batch_negatives {
-            pairs.extend((0..self.queries.len()).flat_map(|query| (0..self.documents.len()).map(move |document| (query, document))));
+            pairs.extend(
+                (0..self.queries.len())
+                    .flat_map(|query| (0..self.documents.len()).map(move |document| (query, document))),
+            );
         }
         let scores = self.scores(model, config.interaction, &pairs, train)?;
         let student = scores.narrow(0, 0, n_own).view(size);
@@ -98,7 +115,13 @@ impl Batch {
         places
     }
 
-    fn scores(&self, model: &ColBert, interaction: Interaction, pairs: &[(usize, usize)], train: bool) -> Result<Tensor, EncoderError> {
+    fn scores(
+        &self,
+        model: &ColBert,
+        interaction: Interaction,
+        pairs: &[(usize, usize)],
+        train: bool,
+    ) -> Result<Tensor, EncoderError> {
         let all: Vec<&Sequence> = self.queries.iter().chain(&self.documents).collect();
         let n_queries = self.queries.len();
         if interaction == Interaction::Pooled {
@@ -122,7 +145,8 @@ impl Batch {
         let (query_ends, document_ends) = (ends(&self.queries), ends(&self.documents));
         let split = query_ends.last().copied().unwrap_or(0) as i64;
         let parts = rows.split_with_sizes([split, rows.size()[0] - split].as_slice(), 0);
-        let (queries, documents) = (Rows { values: &parts[0], ends: &query_ends }, Rows { values: &parts[1], ends: &document_ends });
+        let (queries, documents) =
+            (Rows { values: &parts[0], ends: &query_ends }, Rows { values: &parts[1], ends: &document_ends });
         Ok(maxsim(queries, documents, pairs))
     }
 }

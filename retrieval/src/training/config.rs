@@ -102,23 +102,56 @@ impl TrainConfig {
     /// # Errors
     /// [`ConfigError`] for the first value that does not fit.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let (Optimiser::ScheduleFree { learning_rate, warmup } | Optimiser::LinearDecay { learning_rate, warmup }) = self.optimiser;
+        let (Optimiser::ScheduleFree { learning_rate, warmup }
+        | Optimiser::LinearDecay { learning_rate, warmup }) = self.optimiser;
         let least_ways = if self.in_batch_negatives { 1 } else { 2 };
         let margin = if let Loss::Mixed { margin_weight } = self.loss { margin_weight } else { 0.0 };
         let rules = [
             ("steps", self.steps.to_string(), "at least 1", self.steps >= 1),
             ("batch", self.batch.to_string(), "at least 1", self.batch >= 1),
             ("accumulation", self.accumulation.to_string(), "at least 1", self.accumulation >= 1),
-            ("n_ways", self.n_ways.to_string(), "at least 2, or 1 with in-batch negatives", self.n_ways >= least_ways),
-            ("learning_rate", learning_rate.to_string(), "above 0 and finite", learning_rate > 0.0 && learning_rate.is_finite()),
+            (
+                "n_ways",
+                self.n_ways.to_string(),
+                "at least 2, or 1 with in-batch negatives",
+                self.n_ways >= least_ways,
+            ),
+            (
+                "learning_rate",
+                learning_rate.to_string(),
+                "above 0 and finite",
+                learning_rate > 0.0 && learning_rate.is_finite(),
+            ),
             ("warmup", warmup.to_string(), "a share from 0 to 1", (0.0..=1.0).contains(&warmup)),
-            ("margin_weight", margin.to_string(), "at least 0 and finite", margin >= 0.0 && margin.is_finite()),
-            ("weight_decay", self.weight_decay.to_string(), "at least 0 and finite", self.weight_decay >= 0.0 && self.weight_decay.is_finite()),
-            ("clip_norm", format!("{:?}", self.clip_norm), "above 0", self.clip_norm.is_none_or(|norm| norm > 0.0)),
-            ("checkpoint_every", format!("{:?}", self.checkpoint_every), "at least 1", self.checkpoint_every.is_none_or(|n| n >= 1)),
+            (
+                "margin_weight",
+                margin.to_string(),
+                "at least 0 and finite",
+                margin >= 0.0 && margin.is_finite(),
+            ),
+            (
+                "weight_decay",
+                self.weight_decay.to_string(),
+                "at least 0 and finite",
+                self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
+            ),
+            (
+                "clip_norm",
+                format!("{:?}", self.clip_norm),
+                "above 0",
+                self.clip_norm.is_none_or(|norm| norm > 0.0),
+            ),
+            (
+                "checkpoint_every",
+                format!("{:?}", self.checkpoint_every),
+                "at least 1",
+                self.checkpoint_every.is_none_or(|n| n >= 1),
+            ),
         ];
         match rules.into_iter().find(|(.., holds)| !holds) {
-            Some((key, found, expected, _)) => Err(ConfigError { key, found: format!("`{found}`"), expected }),
+            Some((key, found, expected, _)) => {
+                Err(ConfigError { key, found: format!("`{found}`"), expected })
+            }
             None => Ok(()),
         }
     }

@@ -51,7 +51,9 @@ pub enum DataError {
         n: usize,
     },
     /// Fewer documents than the loss compares.
-    #[error("training example {example} has {found} documents, expected at least {expected}; lower `n_ways` or give more documents")]
+    #[error(
+        "training example {example} has {found} documents, expected at least {expected}; lower `n_ways` or give more documents"
+    )]
     Few {
         /// Example, from 0.
         example: usize,
@@ -61,7 +63,9 @@ pub enum DataError {
         expected: usize,
     },
     /// Another number of scores than documents.
-    #[error("training example {example} has {scores} teacher scores for {documents} documents; expected one each, all finite")]
+    #[error(
+        "training example {example} has {scores} teacher scores for {documents} documents; expected one each, all finite"
+    )]
     Scores {
         /// Example, from 0.
         example: usize,

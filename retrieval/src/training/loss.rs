@@ -49,8 +49,10 @@ impl Loss {
         if self == Self::CrossEntropy {
             return cross_entropy(student);
         }
-        let teacher = if normalisation == Normalisation::None { teacher.shallow_clone() } else { min_max(teacher) };
-        let student = if normalisation == Normalisation::Both { min_max(student) } else { student.shallow_clone() };
+        let teacher =
+            if normalisation == Normalisation::None { teacher.shallow_clone() } else { min_max(teacher) };
+        let student =
+            if normalisation == Normalisation::Both { min_max(student) } else { student.shallow_clone() };
         match self {
             Self::MarginMse => margin_mse(&student, &teacher),
             // The published code gives MarginMSE the teacher's log-softmax here, which has the same differences.

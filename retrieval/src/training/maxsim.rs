@@ -60,7 +60,9 @@ pub fn maxsim(queries: Rows<'_>, documents: Rows<'_>, pairs: &[(usize, usize)]) 
     }
     let device = queries.values.device();
     // The gradient of `embedding` is summed in one pass, that of `index_select` row by row.
-    let pick = |from: &Tensor, rows: &[i64]| Tensor::embedding(from, &Tensor::from_slice(rows).to_device(device), -1, false, false);
+    let pick = |from: &Tensor, rows: &[i64]| {
+        Tensor::embedding(from, &Tensor::from_slice(rows).to_device(device), -1, false, false)
+    };
     let products = pick(queries.values, &query_rows) * pick(documents.values, &document_rows);
     let products = products.sum_dim_intlist([-1].as_slice(), false, products.kind());
     let scores = Tensor::zeros([pairs.len() as i64], (products.kind(), device));
@@ -72,7 +74,8 @@ fn nearest(queries: Rows<'_>, query: usize, documents: Rows<'_>, list: &[usize])
     let _guard = tch::no_grad_guard();
     let rows = queries.range(query);
     let query = queries.values.narrow(0, rows.start as i64, rows.len() as i64);
-    let ranges: Vec<std::ops::Range<usize>> = list.iter().map(|&document| documents.range(document)).collect();
+    let ranges: Vec<std::ops::Range<usize>> =
+        list.iter().map(|&document| documents.range(document)).collect();
     let adjacent = ranges.windows(2).all(|pair| pair[0].end == pair[1].start);
     let candidates = if adjacent {
         let (start, end) = (ranges[0].start as i64, ranges[ranges.len() - 1].end as i64);

@@ -133,12 +133,14 @@ pub fn train(
 ) -> Result<History, TrainError> {
     config.check()?;
     data.check(config.n_ways, config.loss.needs_teacher())?;
-    let mut state = State { optimiser: Running::new(model.store(), config), history: History::default(), step: 0 };
+    let mut state =
+        State { optimiser: Running::new(model.store(), config), history: History::default(), step: 0 };
     let identity = resume::Identity::new(config, data, run_seed);
     if checkpoints.resume {
         resume::read(checkpoints, &identity, model.store(), &mut state)?;
     }
-    let mut epochs = Epochs { n: data.examples.len(), run_seed, epoch: 0, order: order(data.examples.len(), run_seed, 0) };
+    let mut epochs =
+        Epochs { n: data.examples.len(), run_seed, epoch: 0, order: order(data.examples.len(), run_seed, 0) };
     let mut go_on = true;
     while go_on && state.step < config.steps {
         let started = Instant::now();
@@ -220,7 +222,11 @@ impl Running {
         match config.optimiser {
             Optimiser::ScheduleFree { learning_rate, warmup } => {
                 let warmup_steps = (warmup * config.steps as f64).round() as u32;
-                let settings = ScheduleFreeConfig { warmup_steps, weight_decay, ..ScheduleFreeConfig::new(learning_rate) };
+                let settings = ScheduleFreeConfig {
+                    warmup_steps,
+                    weight_decay,
+                    ..ScheduleFreeConfig::new(learning_rate)
+                };
                 Self::ScheduleFree(ScheduleFree::new(store, settings))
             }
             Optimiser::LinearDecay { learning_rate, warmup } => {

@@ -89,7 +89,8 @@ impl Identity {
 }
 
 fn digest(value: &impl Serialize) -> String {
-    let json = serde_json::to_vec(value).expect("configurations and examples have only strings and finite numbers");
+    let json =
+        serde_json::to_vec(value).expect("configurations and examples have only strings and finite numbers");
     files::sha256_hex(&json)
 }
 
