@@ -13,5 +13,9 @@ pub mod plaid;
 #[cfg(feature = "tensor")]
 pub mod search;
 pub mod serve;
+#[cfg(feature = "tensor")]
+pub mod teacher;
 pub mod tokenizer;
+#[cfg(feature = "tensor")]
+pub mod training;
 pub mod vectors;

@@ -7,6 +7,7 @@ mod index;
 mod runs;
 mod search;
 mod shared;
+mod train;
 
 use std::io;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use common::interrupt;
 
 const EXAMPLES: &str = "\
 Examples:
+  retrieval train beir-folder my-model --new --steps 2000
   retrieval index MODEL corpus.jsonl my-index --bits 2
   retrieval search my-index \"大仏を建てたのは誰？\"
   retrieval search my-index --queries queries.tsv --format trec > run.txt
@@ -37,6 +39,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Train an encoder on a collection
+    Train(Box<train::Arguments>),
+    /// Average the weights of models
+    Average(train::AverageArguments),
     /// Encode texts to token vectors in NumPy files
     Encode(apply::EncodeArguments),
     /// Build a compressed index of documents
@@ -84,6 +90,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
 
 fn carry_out(verb: Verb) -> Result<()> {
     match verb {
+        Verb::Train(arguments) => train::run(&arguments),
+        Verb::Average(arguments) => train::average_models(&arguments),
         Verb::Encode(arguments) => apply::encode(&arguments),
         Verb::Index(arguments) => index::index(&arguments),
         Verb::Add(arguments) => index::add(&arguments),

@@ -18,10 +18,16 @@ use crate::tokenizer::Augmentation;
 /// Documents that are encoded at a time.
 pub(super) const BATCH: usize = 512;
 
-/// The user asked to stop, and nothing was changed.
+/// The user asked to stop.
 #[derive(Debug, Error)]
-#[error("stopped; nothing was changed")]
-pub(super) struct Stopped;
+#[error("{0} stopped")]
+pub(super) struct Stopped(&'static str);
+
+impl Stopped {
+    pub(super) fn during(what: &'static str) -> Self {
+        Self(what)
+    }
+}
 
 /// How a model is opened.
 #[derive(Debug, Args)]
@@ -39,9 +45,13 @@ pub(super) struct ModelOptions {
 }
 
 impl ModelOptions {
-    pub(super) fn open(&self, path: &Path) -> Result<ColBert> {
+    pub(super) fn resolve(&self) -> Result<Options> {
         let segmenter = self.segmenter.as_deref().map(Segmenter::open).transpose()?;
-        let options = Options { device: self.device.open()?, segmenter, ..Options::cpu() };
+        Ok(Options { device: self.device.open()?, segmenter, ..Options::cpu() })
+    }
+
+    pub(super) fn open(&self, path: &Path) -> Result<ColBert> {
+        let options = self.resolve()?;
         let mut model =
             ColBert::open(path, options).with_context(|| format!("opening the model {}", path.display()))?;
         if let Some(augmentation) = self.query_length {
@@ -73,7 +83,7 @@ pub(super) fn encoded<'a>(
 ) -> impl Iterator<Item = SourceItem> + 'a {
     documents.map(move |documents| {
         if interrupt::asked() {
-            return Err(Stopped.into());
+            return Err(Stopped::during("encoding was").into());
         }
         let documents = documents?;
         let texts: Vec<String> = documents.iter().map(Document::full_text).collect();

@@ -6,10 +6,12 @@
 //! | queries | BEIR `queries.jsonl`, TSV `id⇥text`, SQuAD JSON |
 //! | judgements | BEIR `qrels/*.tsv`, TREC qrels, SQuAD JSON |
 //! | runs | TREC |
+//! | training examples | ColBERT `[qid, [pid, score], …]`, PyLate `{"query_id", "document_ids", "scores"}` |
 //!
 //! Every reader takes gzip (`.gz`) too, and names file and line in its errors.
 
 mod collection;
+mod examples;
 mod squad;
 mod table;
 mod trec;
@@ -19,6 +21,7 @@ use std::collections::BTreeMap;
 pub use collection::{Collection, read_collection, read_documents, read_queries, stream_documents};
 pub use common::formats::ParseError;
 use common::metrics::ranking::Grades;
+pub use examples::{ScoredExample, read_examples};
 pub use squad::{Squad, read_squad, squad};
 pub use trec::{read_judgements, read_run, write_run};
 

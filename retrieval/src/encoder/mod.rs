@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use common::nn::bert::{Bert, Config, Packed, encoder_name};
-use common::nn::checkpoint::{fill, read};
+use common::nn::checkpoint::{fill, named, read};
 use common::text::pieces::Pieces;
 use common::text::segment::Segmenter;
 use tch::nn::VarStore;
@@ -169,6 +169,19 @@ impl ColBert {
     /// All weights.
     pub fn store(&self) -> &VarStore {
         &self.store
+    }
+
+    /// A copy of all weights, sorted by name: what checkpoint averaging takes.
+    pub fn weights(&self) -> Vec<(String, Tensor)> {
+        named(&self.store).into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect()
+    }
+
+    /// Puts weights of [`ColBert::weights`] into the model; `origin` is named in the error.
+    ///
+    /// # Errors
+    /// [`EncoderError::Checkpoint`] listing every difference; the model is as before then.
+    pub fn set_weights(&self, weights: Vec<(String, Tensor)>, origin: &Path) -> Result<(), EncoderError> {
+        Ok(fill(&self.store, weights.into_iter().collect(), origin)?)
     }
 
     /// Where the weights are.

@@ -142,7 +142,13 @@ impl Tokenizer {
     /// [`TokenizerError`] for a special token that the vocabulary lacks, a missing segmenter, a length without room for a word.
     pub fn new(pieces: Pieces, segmenter: Option<Segmenter>, layout: Layout) -> Result<Self, TokenizerError> {
         let id = |token: &str| pieces.id(token).ok_or_else(|| TokenizerError::Missing(token.to_owned()));
-        let marker = |token: &Option<String>| token.as_deref().map(id).transpose();
+        // A prompt of sentence-transformers is a marker with a space behind it, which belongs to the token of some tokenizers.
+        let marker = |token: &Option<String>| {
+            token
+                .as_deref()
+                .map(|token| id(token).or_else(|error| pieces.id(token.trim_end()).ok_or(error)))
+                .transpose()
+        };
         let (query_marker, document_marker) =
             (marker(&layout.query_marker)?, marker(&layout.document_marker)?);
         let (mask, padding) = (id("[MASK]")?, id("[PAD]")?);

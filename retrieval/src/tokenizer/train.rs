@@ -122,7 +122,7 @@ fn characters<'a>(texts: impl IntoIterator<Item = &'a str>, fewest: usize) -> Re
     let model = json!({
         "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": vocabulary
     });
-    let model: WordPiece = serde_json::from_value(model).map_err(problem)?;
+    let model: WordPiece = serde_json::from_str(&model.to_string()).map_err(problem)?;
     let mut tokenizer = Tokenizer::new(model);
     finish(&mut tokenizer, split(ANY)?);
     Ok(tokenizer)
