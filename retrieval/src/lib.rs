@@ -6,6 +6,8 @@ pub mod cli;
 pub mod data;
 #[cfg(feature = "tensor")]
 pub mod encoder;
+#[cfg(feature = "tensor")]
+pub mod experiment;
 pub mod export;
 pub mod index;
 pub mod maxsim;

@@ -130,6 +130,11 @@ impl Pieces {
         self.words_apart.as_deref()
     }
 
+    /// Spelling of an id, when the vocabulary has it.
+    pub fn token(&self, id: i64) -> Option<String> {
+        u32::try_from(id).ok().and_then(|id| self.tokenizer.id_to_token(id))
+    }
+
     /// Id of a token by its spelling in the vocabulary.
     pub fn id(&self, token: &str) -> Option<i64> {
         self.tokenizer.token_to_id(token).map(i64::from)

@@ -4,6 +4,7 @@
 mod apply;
 mod evaluate;
 mod index;
+mod reproduce;
 mod runs;
 mod search;
 mod shared;
@@ -63,10 +64,14 @@ enum Verb {
     Serve(search::ServeArguments),
     /// Write an index for a distributed engine
     Export(apply::ExportArguments),
+    /// Re-test the claims on real data and write the report
+    Reproduce(reproduce::Arguments),
     /// Render a report.json again as Markdown and HTML
     Report(runs::ReportArguments),
     /// Compare the claims of two or more reports
     Compare(runs::CompareArguments),
+    #[command(hide = true)]
+    Worker(reproduce::WorkerArguments),
 }
 
 /// Carries out what was typed.
@@ -84,25 +89,28 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             eprintln!("{error}");
             Ok(ExitCode::from(interrupt::EXIT_CODE))
         }
-        other => other.map(|()| ExitCode::SUCCESS),
+        other => other,
     }
 }
 
-fn carry_out(verb: Verb) -> Result<()> {
+fn carry_out(verb: Verb) -> Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
     match verb {
-        Verb::Train(arguments) => train::run(&arguments),
-        Verb::Average(arguments) => train::average_models(&arguments),
-        Verb::Encode(arguments) => apply::encode(&arguments),
-        Verb::Index(arguments) => index::index(&arguments),
-        Verb::Add(arguments) => index::add(&arguments),
-        Verb::Delete(arguments) => index::delete(&arguments),
-        Verb::Compact(arguments) => index::compact(&arguments),
-        Verb::Verify(arguments) => index::verify(&arguments),
-        Verb::Search(arguments) => search::run(&arguments),
-        Verb::Evaluate(arguments) => evaluate::run(&arguments),
-        Verb::Serve(arguments) => search::serve(&arguments),
-        Verb::Export(arguments) => apply::export(&arguments),
-        Verb::Report(arguments) => runs::report(&arguments),
-        Verb::Compare(arguments) => runs::compare(&arguments),
+        Verb::Train(arguments) => train::run(&arguments).map(done),
+        Verb::Average(arguments) => train::average_models(&arguments).map(done),
+        Verb::Encode(arguments) => apply::encode(&arguments).map(done),
+        Verb::Index(arguments) => index::index(&arguments).map(done),
+        Verb::Add(arguments) => index::add(&arguments).map(done),
+        Verb::Delete(arguments) => index::delete(&arguments).map(done),
+        Verb::Compact(arguments) => index::compact(&arguments).map(done),
+        Verb::Verify(arguments) => index::verify(&arguments).map(done),
+        Verb::Search(arguments) => search::run(&arguments).map(done),
+        Verb::Evaluate(arguments) => evaluate::run(&arguments).map(done),
+        Verb::Serve(arguments) => search::serve(&arguments).map(done),
+        Verb::Export(arguments) => apply::export(&arguments).map(done),
+        Verb::Reproduce(arguments) => reproduce::run(&arguments),
+        Verb::Report(arguments) => runs::report(&arguments).map(done),
+        Verb::Compare(arguments) => runs::compare(&arguments).map(done),
+        Verb::Worker(arguments) => reproduce::work(&arguments).map(done),
     }
 }

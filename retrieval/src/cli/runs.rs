@@ -1,4 +1,5 @@
 //! `report` and `compare`: finished reports.
+#![expect(clippy::print_stdout, reason = "the command talks to its user")]
 
 use std::path::PathBuf;
 

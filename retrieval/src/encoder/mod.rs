@@ -61,6 +61,7 @@ pub struct ColBert {
     store: VarStore,
     bert: Bert,
     projections: Vec<Dense>,
+    projecting: bool,
     tokenizer: Tokenizer,
     /// Tokenizer files as they were found, for saving.
     files: Vec<(String, Vec<u8>)>,
@@ -102,7 +103,7 @@ impl ColBert {
         let path = store.root() / PROJECTION;
         let dense = |(i, projection)| Dense::new(&(&path / i), projection, config.initializer_range);
         let projections = (0i64..).zip(projections).map(dense).collect();
-        Self { store, bert, projections, tokenizer, files: Vec::new() }
+        Self { store, bert, projections, projecting: true, tokenizer, files: Vec::new() }
     }
 
     /// The encoder of a model directory, see the table of layouts above.
@@ -155,9 +156,18 @@ impl ColBert {
             .collect()
     }
 
+    /// Whether the projections are used. Without them the token vectors are the hidden states, as in the evaluator that
+    /// measured the paper's JQaRA column.
+    pub fn set_projecting(&mut self, projecting: bool) {
+        self.projecting = projecting;
+    }
+
     /// Values per token vector.
     pub fn width(&self) -> usize {
         let hidden = self.bert.config().hidden_size;
+        if !self.projecting {
+            return hidden as usize;
+        }
         self.projections.last().map_or(hidden, |dense| dense.config.out_features) as usize
     }
 
@@ -244,6 +254,9 @@ impl ColBert {
     }
 
     fn project(&self, hidden: &Tensor) -> Tensor {
+        if !self.projecting {
+            return hidden.shallow_clone();
+        }
         self.projections.iter().fold(hidden.shallow_clone(), |rows, dense| dense.forward(&rows))
     }
 }

@@ -1,0 +1,110 @@
+//! What a job of an experiment leaves behind: values by setting and arm, tables, figures.
+
+use serde::{Deserialize, Serialize};
+
+use crate::figure::Figure;
+use crate::report::Table;
+
+/// Values of one metric for one arm of a setting, one per unit of replication.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Setting, as in `claims.toml`.
+    pub setting: String,
+    /// Arm, as in `claims.toml`.
+    pub arm: String,
+    /// Name of the metric.
+    pub metric: String,
+    /// Values by window, matrix, site, type, repetition, or the single one of a seed.
+    pub values: Vec<f64>,
+}
+
+/// A figure to be drawn with the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drawing {
+    /// Name of its files.
+    pub id: String,
+    /// What it shows.
+    pub caption: String,
+    /// Its content.
+    pub figure: Figure,
+}
+
+/// Result of one job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// Values for claims and summaries.
+    pub measured: Vec<Measured>,
+    /// Tables, in the order of the report.
+    pub tables: Vec<Table>,
+    /// Figures, in the order of the report.
+    pub drawings: Vec<Drawing>,
+    /// Sentences of findings.
+    pub text: Vec<String>,
+    /// Loss over training, `[step, loss]`.
+    pub curve: Vec<[f64; 2]>,
+    /// Wall time in seconds.
+    pub wall_s: f64,
+    /// Processor time in seconds; on a busy machine the wall time says less than this.
+    pub cpu_s: f64,
+}
+
+impl Outcome {
+    /// Keeps values of a metric.
+    pub fn put(&mut self, setting: &str, arm: &str, metric: &str, values: Vec<f64>) {
+        let (setting, arm, metric) = (setting.to_owned(), arm.to_owned(), metric.to_owned());
+        self.measured.push(Measured { setting, arm, metric, values });
+    }
+}
+
+/// All values of a run of the experiment.
+#[derive(Debug, Default)]
+pub struct Values(Vec<Measured>);
+
+impl Values {
+    /// The values of all outcomes; those of the same setting, arm and metric, as seeds give them, one after another.
+    pub fn collect<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Self {
+        let mut all: Vec<Measured> = Vec::new();
+        for measured in outcomes.flat_map(|outcome| &outcome.measured) {
+            let same = |known: &&mut Measured| {
+                (&known.setting, &known.arm, &known.metric)
+                    == (&measured.setting, &measured.arm, &measured.metric)
+            };
+            match all.iter_mut().find(same) {
+                Some(known) => known.values.extend(&measured.values),
+                None => all.push(measured.clone()),
+            }
+        }
+        Self(all)
+    }
+
+    /// Values of a metric, empty when it was not measured.
+    pub fn of(&self, setting: &str, arm: &str, metric: &str) -> &[f64] {
+        let found = self.0.iter().find(|m| m.setting == setting && m.arm == arm && m.metric == metric);
+        found.map_or(&[], |measured| &measured.values)
+    }
+
+    /// Settings and arms with a metric, in the order of measurement.
+    pub fn with(&self, metric: &str) -> impl Iterator<Item = &Measured> {
+        self.0.iter().filter(move |measured| measured.metric == metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_seeds_are_joined_in_their_order() {
+        let outcome = |value: f64| {
+            let mut outcome = Outcome::default();
+            outcome.put("bitnet-small", "fp", "nll", vec![value]);
+            outcome
+        };
+        let values = Values::collect([outcome(1.5), outcome(1.7)].iter());
+        assert_eq!(values.of("bitnet-small", "fp", "nll"), [1.5, 1.7]);
+        assert!(values.of("bitnet-small", "b158", "nll").is_empty());
+    }
+}

@@ -1,0 +1,204 @@
+//! `reproduce`: the experiment, and the hidden `worker` that carries out its jobs.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command talks to its user")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use common::device::{self, Choice};
+use common::nn::gemm;
+use common::outcome::Outcome;
+use common::report::{Report, claim_table, publish};
+use common::run::{Run, Status};
+use common::workers::{Job as _, Workers, serve};
+use common::{claims, data, interrupt, progress};
+
+use crate::experiment::design::{Job, Preset, Study};
+use crate::experiment::{Circumstances, DATA_SETS, Finished, Worker, report};
+
+/// Options of `reproduce`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// How much to run
+    #[arg(long, value_enum, default_value = "quick")]
+    preset: PresetName,
+    /// Folder of the data sets [default: $BENKYOKAI_DATA, or `data` in the workspace]
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Go on with an interrupted run
+    #[arg(long, value_name = "RUN")]
+    resume: Option<PathBuf>,
+    /// Folder of the run directories [default: `runs/retrieval` in the workspace]
+    #[arg(long, value_name = "FOLDER")]
+    runs: Option<PathBuf>,
+    /// Also copy the finished report here
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Worker processes, each with one thread [default: the number of cores, at most 4]
+    #[arg(long)]
+    workers: Option<usize>,
+    /// Stop cleanly after this many minutes; `--resume` goes on
+    #[arg(long)]
+    max_minutes: Option<f64>,
+    /// Where to train and encode: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// No progress on standard error
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PresetName {
+    /// Little text, one seed: within two minutes on two cores, indicative only
+    Quick,
+    /// The verdict preset: at most 45 minutes on two cores
+    Cpu,
+    /// Larger networks, ten seeds: for a GPU
+    Full,
+}
+
+/// Options of `worker`.
+#[derive(Debug, Args)]
+pub(super) struct WorkerArguments {
+    #[arg(long)]
+    data: PathBuf,
+    #[arg(long)]
+    device: Choice,
+}
+
+pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
+    // The parent decides when to stop: a worker finishes its job.
+    interrupt::listen();
+    tch::set_num_threads(1);
+    let device = arguments.device.open()?;
+    let mut worker = Worker::default();
+    let work =
+        |job: &Job| worker.carry_out(job, &arguments.data, device).map_err(|error| format!("{error:#}"));
+    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let started = Instant::now();
+    let preset = match arguments.preset {
+        PresetName::Quick => Preset::Quick,
+        PresetName::Cpu => Preset::Cpu,
+        PresetName::Full => Preset::Full,
+    };
+    let environment = std::env::var("BENKYOKAI_DATA").ok();
+    let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
+    DATA_SETS.iter().try_for_each(|name| data::locate(&root, name).map(drop))?;
+    let jobs = preset.jobs();
+    let run = open_run(arguments, preset, &jobs)?;
+    let finished = carry_through(arguments, preset, jobs, &root, run.folder(), started);
+    let status = match &finished {
+        Ok(Some(_)) => Status::Complete,
+        Ok(None) => Status::Stopped,
+        Err(_) => Status::Failed,
+    };
+    let folder = run.folder().to_owned();
+    run.finish(status, SystemTime::now())?;
+    let Some(report) = finished? else {
+        eprintln!("stopped early; go on with: {} --resume {}", command_line(preset), folder.display());
+        return Ok(ExitCode::from(interrupt::EXIT_CODE));
+    };
+    let published = match &arguments.out {
+        Some(out) => publish(&folder, out)?,
+        None => folder,
+    };
+    println!("{}", claim_table(&report));
+    println!("{}", published.join("report.html").display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the jobs, judges, writes the report into `folder`; `None` when the run was asked to stop.
+fn carry_through(
+    arguments: &Arguments,
+    preset: Preset,
+    jobs: Vec<Job>,
+    root: &Path,
+    folder: &Path,
+    started: Instant,
+) -> Result<Option<Report>> {
+    let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
+    let program = std::env::current_exe().context("finding this program's own file")?;
+    let text = |path: &Path| path.display().to_string();
+    let device = arguments.device.parse::<Choice>()?.open()?;
+    let command = [
+        text(&program),
+        "worker".into(),
+        "--data".into(),
+        text(root),
+        "--device".into(),
+        arguments.device.clone(),
+    ];
+    let workers = Workers {
+        command: command.into(),
+        // Each worker would time the matrix libraries anew, and equal runs could get different bits.
+        // Without the others, the allocator gives training's buffers back and asks for them again at every step.
+        variables: vec![
+            (gemm::VARIABLE.to_owned(), gemm::active().to_string()),
+            ("RAYON_NUM_THREADS".to_owned(), "1".to_owned()),
+            ("MALLOC_MMAP_THRESHOLD_".to_owned(), "268435456".to_owned()),
+            ("MALLOC_TRIM_THRESHOLD_".to_owned(), "268435456".to_owned()),
+            ("MALLOC_TOP_PAD_".to_owned(), "67108864".to_owned()),
+        ],
+        count: arguments.workers.unwrap_or(cores),
+        store: folder.join("jobs"),
+    };
+    interrupt::listen();
+    let limit_s = arguments.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
+    let bar = progress::bar("studies", jobs.len(), arguments.quiet);
+    let outcomes = workers.run(&jobs, |job, _| {
+        bar.inc(1);
+        bar.set_message(job.describe());
+        !interrupt::asked() && started.elapsed().as_secs_f64() < limit_s
+    })?;
+    bar.finish_and_clear();
+    let Some(outcomes) = outcomes else { return Ok(None) };
+    let jobs: Vec<(Job, Outcome)> = jobs.into_iter().zip(outcomes).collect();
+    let around = Circumstances {
+        command: command_line(preset),
+        workspace: workspace(),
+        data: root.to_owned(),
+        device: device::facts(device),
+        workers: workers.count,
+        repeat_check: repeat(&workers, &jobs, folder)?,
+        wall_s: started.elapsed().as_secs_f64(),
+    };
+    let report = report(&declared, &Finished { preset, jobs }, &around, folder)?;
+    report.write(folder)?;
+    Ok(Some(report))
+}
+
+/// The workspace this program was built in: its data, runs and commit belong to the reports.
+fn workspace() -> PathBuf {
+    let crate_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.parent().map(PathBuf::from).unwrap_or(crate_folder)
+}
+
+fn command_line(preset: Preset) -> String {
+    format!("cargo run -p retrieval -- reproduce --preset {}", preset.name())
+}
+
+fn open_run(arguments: &Arguments, preset: Preset, jobs: &[Job]) -> Result<Run> {
+    let json = serde_json::to_string_pretty(jobs)?;
+    let base = arguments.runs.clone().unwrap_or_else(|| workspace().join("runs/retrieval"));
+    let (now, argv) = (SystemTime::now(), std::env::args().collect());
+    Ok(Run::of_design(&base, preset.name(), &json, arguments.resume.as_deref(), now, argv)?)
+}
+
+/// Carries out one training job once more, in a store of its own, and compares what was measured, bit by bit.
+fn repeat(workers: &Workers, jobs: &[(Job, Outcome)], folder: &Path) -> Result<String> {
+    let trained = jobs.iter().find(|(job, _)| matches!(job.study, Study::Train { .. }));
+    let Some((job, outcome)) = trained else { return Ok("not run".to_owned()) };
+    let again = Workers { count: 1, store: folder.join("repeat"), ..workers.clone() };
+    let Some(outcomes) = again.run(std::slice::from_ref(job), |_, _| true)? else {
+        return Ok("not run".to_owned());
+    };
+    let same = outcomes[0].measured == outcome.measured && outcomes[0].curve == outcome.curve;
+    Ok(format!("{} bits: {}", if same { "equal" } else { "different" }, job.describe()))
+}

@@ -1,0 +1,364 @@
+//! The report: claims, findings, setup, deviations, cost.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use common::claims::{self, Declared, JudgedClaim};
+use common::figure::{self, Figure};
+use common::outcome::{Outcome, Values};
+use common::report::{DataFile, Report, SCHEMA, Section, Table, number};
+use common::{data, environment, stats};
+
+use super::DATA_SETS;
+use super::design::{Arm, DOCUMENT_LENGTH, Job, LINEAR_RATE, POST_WAYS, Preset, Study, WAYS};
+use super::study::frontiers;
+
+/// All jobs of a preset with their outcomes.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was run.
+    pub preset: Preset,
+    /// Jobs and outcomes, in the order of the preset.
+    pub jobs: Vec<(Job, Outcome)>,
+}
+
+/// What the binary knows and the experiment does not.
+#[derive(Clone, Debug)]
+pub struct Circumstances {
+    /// Command that was typed.
+    pub command: String,
+    /// Folder of the workspace, for commit and lock file.
+    pub workspace: PathBuf,
+    /// Data root.
+    pub data: PathBuf,
+    /// Facts about libtorch and the device.
+    pub device: BTreeMap<String, String>,
+    /// Worker processes.
+    pub workers: usize,
+    /// Wall time of this invocation, in seconds; jobs taken from the store are not in it.
+    pub wall_s: f64,
+    /// What repeating one training job gave.
+    pub repeat_check: String,
+}
+
+/// The report of a finished preset; its figures are written below `folder`.
+///
+/// # Errors
+/// Missing data, figures that cannot be written.
+pub fn report(
+    declared: &Declared,
+    finished: &Finished,
+    around: &Circumstances,
+    folder: &Path,
+) -> Result<Report> {
+    let values = Values::collect(finished.jobs.iter().map(|(_, outcome)| outcome));
+    let claims = judge(declared, finished.preset, &values);
+    let amount = finished.preset.amount();
+    let size = format!(
+        "An encoder of {} layers, {} wide, trained from scratch for {} steps; {} questions on JSQuAD.",
+        amount.layers, amount.hidden, amount.steps, amount.queries
+    );
+    let headline = match finished.preset {
+        Preset::Quick => {
+            format!("Indicative only: few steps, one seed. Run the preset `cpu` for verdicts. {size}")
+        }
+        _ => size,
+    };
+    let mut environment = environment::capture(&around.workspace);
+    environment.extend(around.device.clone());
+    let mut report = Report {
+        schema: SCHEMA,
+        experiment: "retrieval".to_owned(),
+        preset: finished.preset.name().to_owned(),
+        headline,
+        paper: declared.paper.clone(),
+        summary: vec![],
+        claims,
+        setup: setup(finished.preset),
+        deviations: deviations(),
+        sections: sections(finished, &values, folder)?,
+        compute: compute(finished, around),
+        environment,
+        data: data_files(&around.data)?,
+        determinism: determinism(finished, around),
+        command: around.command.clone(),
+        limits: limits(),
+    };
+    report.summary = summary(&report, &values);
+    Ok(report)
+}
+
+fn judge(declared: &Declared, preset: Preset, values: &Values) -> Vec<JudgedClaim> {
+    let runs = |claim: &claims::Claim, part: &claims::Part| {
+        let of = |arm: &str| values.of(&part.setting, arm, &claim.metric).to_vec();
+        let (a, b) = (of(&part.a), of(&part.b));
+        (!a.is_empty() && a.len() == b.len()).then_some((a, b))
+    };
+    let judged = |claim: &claims::Claim| {
+        let judged = claims::judge(claim, preset != Preset::Quick, |part| runs(claim, part));
+        let verdict_value =
+            "not comparable: a far smaller encoder, other training data, another test set".to_owned();
+        JudgedClaim { verdict_value, ..judged }
+    };
+    declared.claims.iter().map(judged).collect()
+}
+
+fn summary(report: &Report, values: &Values) -> Vec<String> {
+    let mean = |setting: &str, arm: &str| stats::mean(values.of(setting, arm, "ndcg"));
+    let mut found = vec![
+        "Scope: the recipe of JaColBERTv2.5, the compression of ColBERTv2 and the search of PLAID, on Japanese questions about Wikipedia paragraphs, with a small encoder trained here from scratch; directions are judged, not values.".to_owned(),
+        format!("Result: {}.", report.verdict_counts()),
+    ];
+    if let (Some(ours), Some(floor)) = (mean("jsquad", "paper"), mean("jsquad", "bm25")) {
+        found.push(format!(
+            "The floor: BM25 on pairs of characters has nDCG@10 {} on the same questions, the paper's recipe {}.",
+            number(floor, 3),
+            number(ours, 3)
+        ));
+    }
+    found.push("What differs most from the paper: the encoder is not pretrained, and the teacher is lexical instead of a large reranker.".to_owned());
+    found
+}
+
+fn sections(finished: &Finished, values: &Values, folder: &Path) -> Result<Vec<Section>> {
+    let arms: Vec<&str> = Arm::ALL.iter().map(|arm| arm.name()).chain(["bm25"]).collect();
+    let asked = ["none", "fixed-32", "plus-8", "dynamic", "code", "pad-32"];
+    let mut training = Section {
+        title: "Training".to_owned(),
+        text: vec!["Every arm has the same steps, batches and seeds; `single` has one pooled vector per text. BM25 is the floor.".to_owned()],
+        tables: vec![table("JSQuAD, mean over seeds", values, &[("", "jsquad")], &arms)],
+        figures: vec![],
+    };
+    training.figures.extend(curves(finished, folder)?);
+    let mut asking = Section {
+        title: "Asking".to_owned(),
+        text: vec!["One trained model under six ways of filling up its queries; `code` is the rule of the released evaluator. Pairs are two questions on one paragraph.".to_owned()],
+        tables: vec![
+            table("nDCG@10 by augmentation", values, &[("questions", "questions"), ("pairs", "pairs")], &asked),
+            table("With and without the projection", values, &[("", "evaluator")], &["projected", "hidden"]),
+        ],
+        figures: vec![],
+    };
+    let mut compression = Section {
+        title: "Compression and search".to_owned(),
+        text: vec!["The same vectors with fewer bits, scored exhaustively; and the 2-bit index searched with fewer candidates.".to_owned()],
+        tables: vec![
+            table("Bits", values, &[("", "bits")], &["fp32", "bf16", "4-bit", "2-bit", "1-bit"]),
+            table("Search of the 2-bit index", values, &[("", "search")], &["exhaustive", "plaid-100", "probe-4", "plaid", "few"]),
+        ],
+        figures: vec![],
+    };
+    for drawing in frontiers(values) {
+        compression.figures.push(figure::save(&drawing.figure, folder, &drawing.id, &drawing.caption)?);
+    }
+    for drawing in finished.jobs.iter().flat_map(|(_, outcome)| &outcome.drawings) {
+        asking.figures.push(figure::save(&drawing.figure, folder, &drawing.id, &drawing.caption)?);
+    }
+    let averaging = Section {
+        title: "A second domain".to_owned(),
+        text: vec!["Post-training on English questions, alone and with a tenth of Japanese ones; `averaged` is the mean of the three sets of weights.".to_owned()],
+        tables: vec![table(
+            "nDCG@10 by domain",
+            values,
+            &[("first domain", "first-domain"), ("second domain", "second-domain")],
+            &["base", "post", "replay", "averaged"],
+        )],
+        figures: vec![],
+    };
+    Ok(vec![training, asking, compression, averaging])
+}
+
+/// Means over seeds of one or more settings by arm; a single setting is shown with all its metrics.
+fn table(caption: &str, values: &Values, settings: &[(&str, &str)], arms: &[&str]) -> Table {
+    let cells: Vec<(String, &str, &str, usize)> = match settings {
+        [(_, setting)] => {
+            let metrics = [
+                ("nDCG@10", "ndcg", 4),
+                ("MRR@10", "mrr", 4),
+                ("Recall@3", "recall_3", 4),
+                ("bytes", "bytes", 0),
+                ("ms per query", "latency_ms", 2),
+            ];
+            let here = |metric: &str| values.with(metric).any(|measured| measured.setting == *setting);
+            let known = metrics.into_iter().filter(|(_, metric, _)| here(metric));
+            known.map(|(head, metric, digits)| (head.to_owned(), *setting, metric, digits)).collect()
+        }
+        _ => settings.iter().map(|(head, setting)| ((*head).to_owned(), *setting, "ndcg", 4)).collect(),
+    };
+    let row = |arm: &&str| {
+        let mut row = vec![(*arm).to_owned()];
+        row.extend(cells.iter().map(|(_, setting, metric, digits)| {
+            stats::mean(values.of(setting, arm, metric))
+                .map_or("–".to_owned(), |mean| number(mean, *digits))
+        }));
+        row
+    };
+    let mut columns = vec!["arm".to_owned()];
+    columns.extend(cells.iter().map(|(head, ..)| head.clone()));
+    Table { caption: caption.to_owned(), columns, rows: arms.iter().map(row).collect() }
+}
+
+/// Quality on JaQuAD's development questions over training, for both schedules.
+fn curves(finished: &Finished, folder: &Path) -> Result<Option<common::report::FigureFile>> {
+    let mut groups: BTreeMap<&str, Vec<Vec<[f64; 2]>>> = BTreeMap::new();
+    for (job, outcome) in &finished.jobs {
+        if let Study::Train { arm: arm @ (Arm::Paper | Arm::Linear), .. } = job.study {
+            groups.entry(arm.name()).or_default().push(outcome.curve.clone());
+        }
+    }
+    if groups.values().flatten().all(|curve| curve.len() < 2) {
+        return Ok(None);
+    }
+    let figure = Figure::Curves {
+        title: "Quality over training".to_owned(),
+        x: "step".to_owned(),
+        y: "nDCG@10, development questions".to_owned(),
+        groups: groups.into_iter().map(|(name, runs)| (name.to_owned(), runs)).collect(),
+    };
+    let caption = "Thin lines are seeds. `paper` is the schedule-free optimiser, which needs no end in advance; `linear` decays to 0 at the last step.";
+    Ok(Some(figure::save(&figure, folder, "curves", caption)?))
+}
+
+fn setup(preset: Preset) -> Vec<[String; 4]> {
+    let amount = preset.amount();
+    let row = |what: &str, paper: &str, ours: String, why: &str| {
+        [what.to_owned(), paper.to_owned(), ours, why.to_owned()]
+    };
+    vec![
+        row(
+            "encoder",
+            "BERT base, 111 M parameters, pretrained; 128 values per token",
+            format!(
+                "{} layers, {} wide, from scratch; {} values per token",
+                amount.layers, amount.hidden, amount.width
+            ),
+            "minutes on two cores, nothing to download",
+        ),
+        row(
+            "tokens",
+            "MeCab and WordPiece, 32,768",
+            format!("WordPiece in runs of one script, {}", amount.vocabulary),
+            "trained on the training part",
+        ),
+        row(
+            "training data",
+            "MMarco Japanese, 3.2 M examples",
+            format!("JaQuAD, {} articles", amount.articles),
+            "human-written and open",
+        ),
+        row("teacher", "BGE-M3 reranker", "BM25, the answer, the label".to_owned(), "no large model here"),
+        row("documents per query", "32", WAYS.to_string(), "an article has about fourteen paragraphs"),
+        row(
+            "batch",
+            "16 per GPU, 4 GPUs",
+            "16, of two articles".to_owned(),
+            "shared documents are encoded once",
+        ),
+        row("steps", "50,000", amount.steps.to_string(), "minutes"),
+        row(
+            "query, document length",
+            "32, 300",
+            format!("32, {DOCUMENT_LENGTH}"),
+            "JSQuAD's paragraphs are shorter",
+        ),
+        row(
+            "learning rate",
+            "1e-5 linear, 3e-5 schedule-free",
+            format!("{LINEAR_RATE} linear, {} schedule-free", 3.0 * LINEAR_RATE),
+            "from scratch; the paper's ratio",
+        ),
+        row(
+            "post-training",
+            "180,000 Japanese examples",
+            format!("{} steps on half of XQuAD-en, {POST_WAYS} documents per query", amount.post_steps),
+            "another language is another domain",
+        ),
+        row(
+            "test",
+            "JSQuAD, 4,420 questions on 1,145 paragraphs, and four more",
+            format!("{} of 4,442 questions on JSQuAD's 1,145 validation paragraphs", amount.queries),
+            "fixed sample",
+        ),
+    ]
+}
+
+fn deviations() -> Vec<String> {
+    [
+        "D1 The encoder is trained from scratch for minutes. A pretrained one is far from its start in fewer steps: the size of every training effect can differ. Affects N1 to S2, A1, A2, M1.",
+        "D2 The teacher is lexical and knows the label. Its scores are not those of a reranker: KL and MarginMSE could rank differently. Affects N1, N2, L1, L2.",
+        "D3 Other documents of a question are of its own article, so that all negatives are hard. Affects I1, I2.",
+        "D4 The second domain is English, which the vocabulary hardly covers. Affects A1, A2.",
+        "D5 With 1,145 documents PLAID has little to prune, and centroids and ids weigh more in the bytes. Affects R3, P1.",
+        "D6 PLAID's thresholds are those of ColBERTv2, whose scores have another range. Affects P1.",
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
+fn limits() -> Vec<String> {
+    [
+        "The intervals are over training seeds; the questions are the same in all runs, so they say nothing of other questions.",
+        "Absolute numbers of the paper cannot be tested at this size: no MIRACL, no ESCI, no teacher with billions of parameters.",
+        "Times per query are of one process that shares its machine with another worker.",
+        "A run of the preset `full`, or a pretrained encoder, could change the verdicts on training.",
+    ]
+    .map(str::to_owned)
+    .into()
+}
+
+fn compute(finished: &Finished, around: &Circumstances) -> BTreeMap<String, String> {
+    let total = |of: fn(&Outcome) -> f64| finished.jobs.iter().map(|(_, outcome)| of(outcome)).sum::<f64>();
+    let fact = |name: &str, value: String| (name.to_owned(), value);
+    BTreeMap::from([
+        fact("jobs", finished.jobs.len().to_string()),
+        fact(
+            "processor time, all jobs",
+            format!(
+                "{} s; divided by the workers, the wall time on idle cores",
+                number(total(|o| o.cpu_s), 0)
+            ),
+        ),
+        fact("wall time, all jobs", format!("{} s of one worker", number(total(|o| o.wall_s), 0))),
+        fact(
+            "wall time of the last invocation, stored jobs excluded",
+            format!("{} s", number(around.wall_s, 0)),
+        ),
+        fact("workers", format!("{} processes of one thread", around.workers)),
+    ])
+}
+
+fn determinism(finished: &Finished, around: &Circumstances) -> BTreeMap<String, String> {
+    let seeds: Vec<String> = finished.preset.seeds().iter().map(u64::to_string).collect();
+    let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    BTreeMap::from([
+        fact("seeds", &seeds.join(", ")),
+        fact(
+            "streams",
+            "initial weights, order of examples, documents of each query and replay each derive from the run seed; centroids have a seed of their own",
+        ),
+        fact("threads", "1 per worker process"),
+        fact("repeat check", &around.repeat_check),
+        fact(
+            "not fixed",
+            "the processor's instruction set: other machines agree within tolerance; times per query",
+        ),
+    ])
+}
+
+fn data_files(root: &Path) -> Result<Vec<DataFile>> {
+    let mut files = Vec::new();
+    for name in DATA_SETS {
+        let set = data::locate(root, name)?;
+        for entry in &set.entry.files {
+            files.push(DataFile {
+                path: format!("{name}/{}", entry.path),
+                licence: set.entry.licence.clone(),
+                bytes: entry.bytes,
+                sha256: entry.sha256.clone(),
+                as_published: set.is_as_published(&entry.path)?,
+            });
+        }
+    }
+    Ok(files)
+}
