@@ -1,6 +1,7 @@
 //! One module per chapter: what is measured and how.
 
 mod activations;
+mod encoder;
 mod gguf;
 mod gptq;
 mod memory;
@@ -12,19 +13,23 @@ mod weights;
 
 pub(super) use pictures::PHOTOGRAPHS;
 
-use std::path::Path;
-
 use anyhow::Result;
 use common::report::number;
 
+use super::Places;
 use super::design::{Job, Study};
 use super::outcome::Outcome;
 use crate::llama::Baseline;
 
+/// Data set of the sentences that the encoder reads.
+pub(super) const QUESTIONS: &str = "xquad-en";
+
 /// Carries out one study.
-pub(super) fn run(job: &Job, root: &Path) -> Result<Outcome> {
-    let (preset, amount) = (job.preset, job.preset.amount());
+pub(super) fn run(job: &Job, places: &Places) -> Result<Outcome> {
+    let (preset, amount, root) = (job.preset, job.preset.amount(), places.root.as_path());
     match job.study {
+        Study::EncoderWeights { bits } => encoder::weights(bits, places),
+        Study::EncoderTypes => encoder::types(preset, places),
         Study::Memory => memory::run(root),
         Study::Weights { subject, bits } => weights::run(subject, bits, amount, root),
         Study::Gptq { subject, bits } => gptq::run(subject, bits, amount, root),
