@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use common::data::DataError;
-use common::device;
+use common::device::{self, Choice};
 use common::nn::gemm;
 use common::report::{Report, claim_table, publish};
 use common::run::{Run, Status};
 use common::workers::{Job as _, Workers, serve};
 use common::{claims, data, interrupt, progress};
-use tch::Device;
 
 use super::workspace;
 use crate::experiment::design::{Job, Preset, Study};
@@ -47,9 +46,15 @@ pub(super) struct Arguments {
     /// Worker processes, each with one thread [default: the number of cores, at most 4]
     #[arg(long)]
     workers: Option<usize>,
+    /// Only the studies whose description contains this, such as `gptq` or `subject stories`; claims on others are not run
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
     /// Stop cleanly after this many minutes; `--resume` goes on
     #[arg(long)]
     max_minutes: Option<f64>,
+    /// Device of the workers, for what is trained and for the encoder: auto, cpu, cuda or cuda:NUMBER
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// No progress on standard error
     #[arg(long)]
     quiet: bool,
@@ -72,13 +77,16 @@ pub(super) struct WorkerArguments {
     data: PathBuf,
     #[arg(long)]
     minilm: Option<PathBuf>,
+    #[arg(long)]
+    device: Choice,
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
     // The parent decides when to stop: a worker finishes its job.
     interrupt::listen();
     tch::set_num_threads(1);
-    let places = Places { root: arguments.data.clone(), encoder: arguments.minilm.clone() };
+    let device = arguments.device.open()?;
+    let places = Places { root: arguments.data.clone(), encoder: arguments.minilm.clone(), device };
     let work = |job: &Job| carry_out(job, &places).map_err(|error| format!("{error:#}"));
     Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
 }
@@ -92,11 +100,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let environment = std::env::var("BENKYOKAI_DATA").ok();
     let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
+    let device = arguments.device.parse::<Choice>()?.open()?;
     let generated = missing(preset, &root)?;
     if arguments.minilm.is_some() {
         data::locate(&root, QUESTIONS)?;
     }
-    let mut places = Places::find(&root, arguments.minilm.as_deref());
+    let mut places = Places::find(&root, arguments.minilm.as_deref(), device);
     if !generated.is_empty() {
         places.encoder = None; // stand-ins are for all data sets, and no encoder is among them
     }
@@ -106,6 +115,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         None => eprintln!(
             "note: no `{ENCODER}` and `{QUESTIONS}` among the data sets: the claims on an encoder are not run"
         ),
+    }
+    let wanted = |job: &Job| {
+        arguments.only.is_empty() || arguments.only.iter().any(|text| job.describe().contains(text))
+    };
+    jobs.retain(wanted);
+    if jobs.is_empty() {
+        bail!("--only {}: no study of this preset is described so", arguments.only.join(" --only "));
     }
     let run = open_run(arguments, preset, &jobs)?;
     if !generated.is_empty() {
@@ -149,6 +165,7 @@ fn carry_through(
     let program = std::env::current_exe().context("finding this program's own file")?;
     let text = |path: &Path| path.display().to_string();
     let mut command = vec![text(&program), "worker".into(), "--data".into(), text(&places.root)];
+    command.extend(["--device".into(), arguments.device.clone()]);
     if let Some(encoder) = &places.encoder {
         command.extend(["--minilm".into(), text(encoder)]);
     }
@@ -179,9 +196,9 @@ fn carry_through(
     let around = Circumstances {
         command: command_line(preset),
         workspace: workspace(),
+        device: device::facts(places.device),
         places,
         generated,
-        device: device::facts(Device::Cpu),
         workers: workers.count,
         repeat_check: repeat(&workers, &jobs, folder)?,
         wall_s: started.elapsed().as_secs_f64(),

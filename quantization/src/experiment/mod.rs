@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use cpu_time::ProcessTime;
+use tch::Device;
 
 use design::Job;
 pub use generated::generate;
@@ -37,16 +38,18 @@ pub struct Places {
     pub root: PathBuf,
     /// Folder of a sentence encoder in Hugging Face's layout.
     pub encoder: Option<PathBuf>,
+    /// Where libtorch computes.
+    pub device: Device,
 }
 
 impl Places {
     /// The data below `root`, with the encoder that was typed, else the one below `root`. Without the encoder's sentences,
     /// none.
-    pub fn find(root: &Path, typed: Option<&Path>) -> Self {
+    pub fn find(root: &Path, typed: Option<&Path>, device: Device) -> Self {
         let encoder =
             typed.map(Path::to_owned).or_else(|| Some(common::data::locate(root, ENCODER).ok()?.folder));
         let readable = typed.is_some() || common::data::locate(root, QUESTIONS).is_ok();
-        Self { root: root.to_owned(), encoder: encoder.filter(|_| readable) }
+        Self { root: root.to_owned(), encoder: encoder.filter(|_| readable), device }
     }
 }
 

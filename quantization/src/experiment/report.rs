@@ -187,8 +187,8 @@ fn sections(finished: &Finished, values: &Values, folder: &Path) -> Result<Vec<S
     add(1, clip_figure(finished, folder)?);
     add(3, frontier(values, "shakespeare", folder)?);
     add(3, frontier(values, "stories", folder)?);
-    sections.push(qat(values, folder)?);
-    sections.push(bitnet(finished, values, folder)?);
+    sections.extend(qat(values, folder)?);
+    sections.extend(bitnet(finished, values, folder)?);
     sections.push(section(
         "Ternary products",
         "A ternary layer needs no multiplication: sums and differences of 8-bit activations in 32-bit integers.",
@@ -201,7 +201,8 @@ fn sections(finished: &Finished, values: &Values, folder: &Path) -> Result<Vec<S
         &of(|study| matches!(study, Study::Residual)),
         folder,
     )?);
-    sections.push(pictures(values, folder)?);
+    sections.extend(pictures(values, folder)?);
+    sections.retain(|section| !section.tables.is_empty() || !section.figures.is_empty());
     if !encoder.tables.is_empty() {
         let figures = agreement_figure(values, folder)?.into_iter().collect();
         sections.push(Section { figures, ..encoder });

@@ -100,14 +100,14 @@ pub(super) fn types(preset: Preset, places: &Places) -> Result<Outcome> {
     let questions = questions(&places.root, preset)?;
     let pieces = vocabulary(&file)?;
     let pieces = pieces.with_context(|| format!("{}: no tokenizer beside it", file.path().display()))?;
-    let base = Encoder::load(&file, Device::Cpu)?.vectors(&questions, &pieces)?;
+    let base = Encoder::load(&file, places.device)?.vectors(&questions, &pieces)?;
     let mut rows = Vec::new();
     for kind in KINDS {
-        let (agreement, bits) = with_type(&file, kind, (&questions, &pieces), &base)?;
+        let (agreement, bits) = with_type(&file, kind, (&questions, &pieces, places.device), &base)?;
         rows.push(row(&kind.to_string(), bits, agreement, &mut outcome));
     }
     for bits in ROUNDED {
-        let (agreement, cost) = rounded(&file, bits, (&questions, &pieces), &base)?;
+        let (agreement, cost) = rounded(&file, bits, (&questions, &pieces, places.device), &base)?;
         rows.push(row(&format!("round-{bits}"), cost, agreement, &mut outcome));
     }
     let columns = [
@@ -222,15 +222,18 @@ fn collect(json: &serde_json::Value, questions: &mut Vec<String>) {
     }
 }
 
+/// Sentences, their tokenizer, and where they are computed.
+type Text<'a> = (&'a [String], &'a Pieces, Device);
+
 /// Agreement of the encoder with the one whose vectors are `base`, when every matrix is changed, and bits per weight of these.
 fn with(
     file: &ModelFile,
-    (questions, pieces): (&[String], &Pieces),
+    (questions, pieces, device): Text,
     base: &[Vec<f32>],
     change: impl Fn(&Entry, &[f32]) -> Result<(Vec<f32>, f64)>,
 ) -> Result<(Agreement, f64)> {
     let (mut bits, mut count) = (0.0, 0.0);
-    let encoder = Encoder::load_with(file, Device::Cpu, |place, weights| -> Result<Vec<f32>, Changed> {
+    let encoder = Encoder::load_with(file, device, |place, weights| -> Result<Vec<f32>, Changed> {
         let entry = &file.tensors()[place];
         let dims: Vec<u64> = entry.dims.iter().map(|&size| size as u64).collect();
         if !allows_quantization(entry.gguf(), &dims) {
@@ -254,24 +257,14 @@ impl From<EncoderError> for Changed {
     }
 }
 
-fn with_type(
-    file: &ModelFile,
-    kind: GgmlType,
-    text: (&[String], &Pieces),
-    base: &[Vec<f32>],
-) -> Result<(Agreement, f64)> {
+fn with_type(file: &ModelFile, kind: GgmlType, text: Text, base: &[Vec<f32>]) -> Result<(Agreement, f64)> {
     with(file, text, base, |entry, weights| {
         let kind = fall_back(kind, entry.row_len() as u64);
         Ok((restored(kind, weights, entry.row_len())?, kind.bits_per_weight()))
     })
 }
 
-fn rounded(
-    file: &ModelFile,
-    bits: u32,
-    text: (&[String], &Pieces),
-    base: &[Vec<f32>],
-) -> Result<(Agreement, f64)> {
+fn rounded(file: &ModelFile, bits: u32, text: Text, base: &[Vec<f32>]) -> Result<(Agreement, f64)> {
     let grid = Grid::absmax(bits).with_half_scales();
     let cost = Groups { bits, group_size: GROUP, scale_bits: 16, zero_bits: 0 }.bits_per_weight();
     with(file, text, base, |entry, weights| {

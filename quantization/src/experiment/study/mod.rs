@@ -37,10 +37,12 @@ pub(super) fn run(job: &Job, places: &Places) -> Result<Outcome> {
         Study::Activations { subject, bits } => activations::run(subject, bits, amount, root),
         Study::Ternary => ternary::run(),
         Study::Residual => residual::run(preset, root),
-        Study::Bitnet { size, arm, seed } => training::bitnet(preset, size, arm, seed, root),
-        Study::Ptq { seed } => training::ptq(preset, seed, root),
-        Study::Qat { bits, seed } => training::qat(preset, bits, seed, root),
-        Study::Lfq { bits, entropy, seed } => pictures::run(preset, bits, entropy, seed, root),
+        Study::Bitnet { size, arm, seed } => training::bitnet((preset, places.device), size, arm, seed, root),
+        Study::Ptq { seed } => training::ptq((preset, places.device), seed, root),
+        Study::Qat { bits, seed } => training::qat((preset, places.device), bits, seed, root),
+        Study::Lfq { bits, entropy, seed } => {
+            pictures::run((preset, places.device), bits, entropy, seed, root)
+        }
     }
 }
 
