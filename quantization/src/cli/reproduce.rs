@@ -110,11 +110,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         places.encoder = None; // stand-ins are for all data sets, and no encoder is among them
     }
     let mut jobs = preset.jobs();
-    match &places.encoder {
-        Some(_) => jobs.extend(preset.encoder_jobs()),
-        None => eprintln!(
-            "note: no `{ENCODER}` and `{QUESTIONS}` among the data sets: the claims on an encoder are not run"
-        ),
+    if places.encoder.is_some() {
+        jobs.extend(preset.encoder_jobs());
     }
     let wanted = |job: &Job| {
         arguments.only.is_empty() || arguments.only.iter().any(|text| job.describe().contains(text))
@@ -122,6 +119,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     jobs.retain(wanted);
     if jobs.is_empty() {
         bail!("--only {}: no study of this preset is described so", arguments.only.join(" --only "));
+    }
+    if places.encoder.is_none() {
+        eprintln!(
+            "note: no `{ENCODER}` and `{QUESTIONS}` among the data sets: the claims on an encoder are not run"
+        );
     }
     let run = open_run(arguments, preset, &jobs)?;
     if !generated.is_empty() {
