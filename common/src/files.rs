@@ -1,7 +1,7 @@
 //! Files that are either whole or not there: atomic writes, hashes, text with a name in every error.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -60,18 +60,9 @@ pub fn write_atomic_with(
     path: &Path,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = File::create(&temporary).and_then(|mut file| {
-        fill(&mut file)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    });
-    written.map_err(|source| {
-        let _ = fs::remove_file(&temporary); // it may never have been made
-        FileError::new(path, "writing", source)
-    })
+    let mut file = AtomicFile::create(path)?;
+    fill(file.out.get_mut()).map_err(|source| FileError::new(path, "writing", source))?;
+    file.finish()
 }
 
 /// Writes `bytes` as a whole file, see [`write_atomic_with`].
@@ -80,6 +71,93 @@ pub fn write_atomic_with(
 /// As [`write_atomic_with`].
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_atomic_with(path, |file| file.write_all(bytes))
+}
+
+/// A file that is written in pieces under a temporary name beside its place. It takes its place in [`Self::finish`], and vanishes when
+/// dropped before: an older file of that name stays as it was.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    out: BufWriter<File>,
+    finished: bool,
+}
+
+/// Bytes that an [`AtomicFile`] gathers before it writes.
+const GATHERED: usize = 1 << 18;
+
+impl AtomicFile {
+    /// Starts the file.
+    ///
+    /// # Errors
+    /// [`FileError`] in plain words for a full disk, a read-only or missing folder.
+    pub fn create(path: &Path) -> Result<Self, FileError> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        let file = File::create(&temporary).map_err(|source| FileError::new(path, "writing", source))?;
+        let out = BufWriter::with_capacity(GATHERED, file);
+        Ok(Self { path: path.to_owned(), temporary, out, finished: false })
+    }
+
+    /// Appends bytes, or puts them where [`Self::seek`] went.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.out.write_all(bytes).map_err(|source| FileError::new(&self.path, "writing", source))
+    }
+
+    /// Goes to byte `at` of the file.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn seek(&mut self, at: u64) -> Result<(), FileError> {
+        let sought = self.out.seek(SeekFrom::Start(at));
+        sought.map(drop).map_err(|source| FileError::new(&self.path, "writing", source))
+    }
+
+    /// Flushes the file to the disk and gives it its name.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn finish(mut self) -> Result<(), FileError> {
+        let done = self.out.flush();
+        let done = done.and_then(|()| self.out.get_ref().sync_all());
+        let done = done.and_then(|()| fs::rename(&self.temporary, &self.path));
+        done.map_err(|source| FileError::new(&self.path, "writing", source))?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = fs::remove_file(&self.temporary); // nothing can be done, and the old file is untouched
+        }
+    }
+}
+
+/// Fills `out` from byte `at` on, without moving a shared position.
+///
+/// # Errors
+/// What the system says; `UnexpectedEof` when the file ends before.
+#[cfg(unix)]
+pub fn read_exact_at(file: &File, out: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, out, at)
+}
+
+/// Fills `out` from byte `at` on; reads that move the position of the file exclude each other.
+///
+/// # Errors
+/// What the system says; `UnexpectedEof` when the file ends before.
+#[cfg(not(unix))]
+pub fn read_exact_at(mut file: &File, out: &mut [u8], at: u64) -> io::Result<()> {
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(out)
 }
 
 /// Makes a folder and those above it.

@@ -2,7 +2,7 @@
 //!
 //! | half | modules | needs libtorch |
 //! |---|---|---|
-//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`residual`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`], [`workers`], [`outcome`], [`residual`] | no |
+//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`], [`pipe`], [`workers`], [`outcome`], [`residual`] | no |
 //! | text | `text` | no (feature `text`) |
 //! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
 
@@ -15,6 +15,7 @@ pub mod formats;
 pub mod interrupt;
 pub mod metrics;
 pub mod outcome;
+pub mod pipe;
 pub mod progress;
 pub mod report;
 pub mod residual;

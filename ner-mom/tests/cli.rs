@@ -369,3 +369,15 @@ fn an_experiment_without_data_runs_on_generated_text_and_stops_cleanly() {
     fs::write(at.join("runs/latest/design.json"), "{}").unwrap();
     assert!(error(at, &more.split(' ').collect::<Vec<_>>()).contains("made with another design"));
 }
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("gold.conll"), TRAIN).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ner-mom"));
+    command.args(["evaluate", "gold.conll", "gold.conll"]).current_dir(folder.path());
+    let output = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}

@@ -13,17 +13,17 @@
 //! | [`convert`], [`cli`] | whole files quantized in pieces; the command |
 //! | [`gguf`], [`safetensors`], [`llama2c`], [`model_file`] | model files |
 //! | [`llama`] | inference: perplexity, divergence, text |
+//! | [`encoder`] | BERT encoders: agreement on sentences |
 //! | `lm`, `qat`, `bitnet` | training: fake quantization, BitNet and BitNet b1.58 (feature `tensor`) |
 //! | [`common::residual`], [`lfq`] | vector quantizers: ColBERTv2's residual codec, lookup-free quantization |
 //! | `experiment` | the studies, verdicts, the report (feature `tensor`) |
-
-mod atomic;
 
 pub mod activation;
 pub mod affine;
 pub mod calibration;
 pub mod cli;
 pub mod convert;
+pub mod encoder;
 pub mod float;
 pub mod ggml;
 pub mod gguf;

@@ -7,6 +7,7 @@ use clap::Parser;
 use quantization::cli::{self, Cli};
 
 fn main() -> ExitCode {
+    common::pipe::end_quietly();
     match cli::run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {

@@ -3,6 +3,12 @@
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[cfg(feature = "tensor")]
+#[path = "cli/encoders.rs"]
+mod encoders;
+#[cfg(feature = "tensor")]
+#[path = "cli/experiment.rs"]
+mod experiment;
 #[path = "cli/formats.rs"]
 mod formats;
 #[path = "cli/models.rs"]
@@ -11,6 +17,8 @@ mod models;
 mod real_models;
 #[path = "cli/resources.rs"]
 mod resources;
+#[path = "cli/tokenizers.rs"]
+mod tokenizers;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -95,4 +103,16 @@ fn every_verb_shows_examples_that_parse() {
             assert_eq!(program(folder.path(), &arguments).status.code(), Some(1), "{command}");
         }
     }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_program_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    models::write(&folder.path().join("m"), models::SMALL, |_, _| ());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quantization"));
+    command.args(["inspect", "m", "-q"]).current_dir(folder.path()).stdout(writer);
+    let output = command.stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }

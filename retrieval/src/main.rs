@@ -4,9 +4,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use common::pipe;
 use retrieval::cli::{self, Cli};
 
 fn main() -> ExitCode {
+    pipe::end_quietly();
     match cli::run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {

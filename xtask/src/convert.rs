@@ -10,14 +10,18 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-/// Content of files by path.
-type Files = BTreeMap<String, Vec<u8>>;
+use crate::zip;
 
-/// The files that a conversion makes of a gzip-compressed tar archive.
+/// Content of files by path.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// The files that a conversion makes of an archive: gzip-compressed tar for `knp`; for `zip FOLDER` a zip archive, such as a
+/// Python wheel, whose files below that folder are taken.
 pub(crate) fn convert(name: &str, archive: &Path) -> Result<Files> {
-    let files = unpack(archive).with_context(|| format!("unpacking {}", archive.display()))?;
-    match name {
-        "knp" => knp(&files),
+    let unpacking = || format!("unpacking {}", archive.display());
+    match name.split_once(' ').unwrap_or((name, "")) {
+        ("knp", _) => knp(&unpack(archive).with_context(unpacking)?),
+        ("zip", folder) => zip::below(&std::fs::read(archive)?, folder).with_context(unpacking),
         _ => bail!("the manifest names an unknown conversion `{name}`"),
     }
 }

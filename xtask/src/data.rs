@@ -173,7 +173,7 @@ fn from_archive(set: &Set, folder: &Path) -> Result<()> {
         bail!("{}: {}", set.name, set.note.as_deref().unwrap_or("no public address; use --mirror"));
     };
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    let packed = folder.join("archive.tar.gz.part");
+    let packed = folder.join("archive.part");
     let bar = ProgressBar::new_spinner();
     bar.set_style(
         ProgressStyle::with_template("{prefix} {bytes}").unwrap_or_else(|_| ProgressStyle::default_bar()),
@@ -185,6 +185,7 @@ fn from_archive(set: &Set, folder: &Path) -> Result<()> {
     for entry in &set.file {
         let content = files.get(&entry.path).with_context(|| format!("{archive}: no {}", entry.path))?;
         let part = folder.join(format!("{}.part", entry.path));
+        fs::create_dir_all(part.parent().unwrap_or(folder))?;
         fs::write(&part, content)
             .with_context(|| format!("writing {}: is the disk full?", part.display()))?;
         if !entry.fits(&part)? {

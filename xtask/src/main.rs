@@ -10,6 +10,7 @@ mod readme;
 mod reproduce;
 mod setup;
 mod tidy;
+mod zip;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -65,9 +65,10 @@ pub fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
     let mut ranks = vec![0.0; values.len()];
+    let mut before = 0;
     for group in order.chunk_by(|&i, &j| values[i] == values[j]) {
-        let before = order.iter().position(|index| index == &group[0]).unwrap_or_default();
         let rank = before as f64 + (group.len() + 1) as f64 / 2.0;
+        before += group.len();
         group.iter().for_each(|&index| ranks[index] = rank);
     }
     ranks

@@ -16,6 +16,7 @@ use tokenizers::{AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimi
 use crate::files::{self, FileError};
 
 const TOKENIZER: &str = "tokenizer.json";
+const UNKNOWN: &str = "[UNK]";
 
 /// A directory without usable tokenizer files.
 #[derive(Debug, Error)]
@@ -105,6 +106,32 @@ impl Pieces {
         Ok(Self { words_apart, ..Self::with(tokenizer, &path)? })
     }
 
+    /// The tokenizer of a list of pieces, ids by place, as BERT's own: `##` in front of those that go on with a word.
+    /// `path` is where the list comes from.
+    ///
+    /// # Errors
+    /// [`PiecesError`] when a special token is missing.
+    pub fn from_vocabulary(
+        pieces: impl IntoIterator<Item = String>,
+        lower_case: bool,
+        path: &Path,
+    ) -> Result<Self, PiecesError> {
+        let mut vocabulary = serde_json::Map::new();
+        for (id, piece) in pieces.into_iter().enumerate() {
+            vocabulary.entry(piece).or_insert_with(|| id.into());
+        }
+        let json = serde_json::json!({
+            "version": "1.0",
+            "normalizer": { "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+                "strip_accents": null, "lowercase": lower_case },
+            "pre_tokenizer": { "type": "BertPreTokenizer" },
+            "model": { "type": "WordPiece", "unk_token": UNKNOWN, "continuing_subword_prefix": "##",
+                "max_input_chars_per_word": 100, "vocab": vocabulary },
+        });
+        let tokenizer = Tokenizer::from_bytes(json.to_string().as_bytes());
+        Self::with(tokenizer.map_err(|error| content(path, error.to_string()))?, path)
+    }
+
     /// The pieces of a tokenizer that was made in memory; `path` is named in the error.
     ///
     /// # Errors
@@ -116,7 +143,7 @@ impl Pieces {
                 content(path, format!("no `{token}` in the vocabulary; expected a BERT tokenizer"))
             })
         };
-        let (classify, separate, unknown) = (special("[CLS]")?, special("[SEP]")?, special("[UNK]")?);
+        let (classify, separate, unknown) = (special("[CLS]")?, special("[SEP]")?, special(UNKNOWN)?);
         // A word must never be cut, filled up or framed here: that is the batch's business.
         tokenizer
             .with_padding(None)
@@ -222,7 +249,7 @@ fn add_tokens(tokenizer: &mut Tokenizer, path: &Path) -> Result<(), PiecesError>
 
 fn from_vocabulary(path: &Path, settings: &Settings, japanese: bool) -> Result<Tokenizer, PiecesError> {
     files::read_text(path)?; // the model's own reader names neither the file nor the cause
-    let model = WordPiece::from_file(&path.to_string_lossy()).unk_token("[UNK]".to_owned()).build();
+    let model = WordPiece::from_file(&path.to_string_lossy()).unk_token(UNKNOWN.to_owned()).build();
     let mut tokenizer = Tokenizer::new(model.map_err(|error| content(path, error.to_string()))?);
     if japanese {
         tokenizer.with_normalizer(Some(NormalizerWrapper::from(NFKC)));

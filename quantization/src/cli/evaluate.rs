@@ -26,41 +26,48 @@ Examples:
   quantization evaluate model-Q4_K_M.gguf test.txt
   quantization evaluate model-Q4_K_M.gguf test.txt --base model-f16.gguf --protocol llama.cpp
   quantization evaluate gptq-folder test.txt --tail 0.1 --context 256 --windows 128 --json
+  quantization evaluate minilm-Q4_0.gguf sentences.txt --base minilm-folder
 
 Perplexities of different tokenizers or protocols cannot be compared; bits per byte of the same text can.
-With --base, the distance to that model's predictions: far less noisy than two perplexities.")]
+With --base, the distance to that model's predictions: far less noisy than two perplexities.
+
+Of BERT encoders (MiniLM and its like) the text is one sentence per line, and --base is needed: how far the sentences'
+vectors moved, and how many neighbours stayed.")]
 pub(super) struct Arguments {
     /// Model to measure
     model: PathBuf,
-    /// UTF-8 text to predict; not the one you calibrated on
-    text: PathBuf,
+    /// UTF-8 text to predict; not the one you calibrated on. For encoders one sentence per line
+    pub(super) text: PathBuf,
     /// Model to compare with, usually the one before quantization
     #[arg(long, value_name = "MODEL")]
-    base: Option<PathBuf>,
+    pub(super) base: Option<PathBuf>,
     /// How the text is cut
     #[arg(long, value_enum, default_value = "windows")]
     protocol: Protocol,
     /// Score at most this many windows
     #[arg(long, value_name = "COUNT")]
-    windows: Option<usize>,
+    pub(super) windows: Option<usize>,
     /// Take only the last share of the text
     #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
-    tail: f64,
+    pub(super) tail: f64,
     /// Compute with decoded weights in 32 bits, so that only the weights' errors count [default: as llama.cpp, with 8-bit
     /// activations]
     #[arg(long)]
-    decoded: bool,
+    pub(super) decoded: bool,
     /// As one JSON object
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
     #[command(flatten)]
-    reading: Text,
+    pub(super) reading: Text,
     #[command(flatten)]
-    work: Work,
+    pub(super) work: Work,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let file = ModelFile::open(&arguments.model)?;
+    if file.encoder().is_some() {
+        return super::agreement::run(&file, arguments);
+    }
     let model = load(&file, arguments.decoded)?;
     let tokenizer = file.tokenizer(arguments.reading.tokenizer.as_deref())?;
     let tokens = read_tokens(&arguments.text, &tokenizer, arguments.tail)?;

@@ -1,6 +1,7 @@
 //! What was typed, and how it becomes library types.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command talks to its user")]
 
+mod agreement;
 mod apply;
 mod evaluate;
 mod inspect;

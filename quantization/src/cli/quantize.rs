@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::shared::{Text, Work, load, read_tokens};
 use super::show;
 use crate::affine::{Fit, Grid, Shrink};
-use crate::convert::{self, Budgeted, GgufOptions, LayoutOptions, Recipe, Summary, calibrate};
+use crate::convert::{self, Budgeted, GgufOptions, LayoutOptions, Recipe, Search, Summary, calibrate};
 use crate::ggml::GgmlType;
 use crate::gptq::Order;
 use crate::gptq_layout::{Convention, QuantizeConfig};
@@ -21,6 +21,7 @@ Examples:
   quantization quantize model-f16.gguf model-Q4_K_M.gguf
   quantization quantize model-folder model-Q6_K.gguf --type Q6_K --tensor-type attn_v=Q8_0
   quantization quantize model-f16.gguf model-Q2_K.gguf --type Q2_K --imatrix model.imatrix --verbose
+  quantization quantize model-f16.gguf model-Q3_K_M.gguf --type Q3_K_M --search best
   quantization quantize model-f16.gguf model-4GB.gguf --target-size 4GB
   quantization quantize model-f16.gguf model.gguf --target-bpw 4.2 --imatrix model.imatrix
   quantization quantize model-folder gptq --method gptq --bits 4 --calibration text.txt
@@ -41,6 +42,14 @@ enum Method {
     Rtn,
     /// Absmean ternary in a GGUF file
     Bitnet,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SearchName {
+    /// As ggml does, byte for byte
+    Ggml,
+    /// Longer, for less squared error in the same format: Q2_K to Q6_K
+    Best,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -76,6 +85,9 @@ pub(super) struct Arguments {
     /// Importance of columns, from `imatrix` here or in llama.cpp
     #[arg(long, value_name = "FILE")]
     imatrix: Option<PathBuf>,
+    /// How codes are searched for
+    #[arg(long, value_enum, default_value = "ggml")]
+    search: SearchName,
     /// Best mix of types for a file of at most this size, such as 4GB or 700MiB
     #[arg(long, value_name = "SIZE", conflicts_with_all = ["target_bpw", "kind"])]
     target_size: Option<Budget>,
@@ -158,6 +170,7 @@ fn check(arguments: &Arguments) -> Result<()> {
         ("--imatrix", arguments.imatrix.is_some()),
         ("--target-size", arguments.target_size.is_some()),
         ("--target-bpw", arguments.target_bpw.is_some()),
+        ("--search", arguments.search == SearchName::Best),
     ];
     let of_packed = [
         ("--bits", grid.bits.is_some()),
@@ -222,8 +235,15 @@ fn to_gguf(arguments: &Arguments, file: &ModelFile) -> Result<Summary> {
         }
     };
     warn_of_rules(arguments, &plan);
-    let options =
-        GgufOptions { imatrix: recipe.imatrix.as_ref(), absmean: bitnet, measure: arguments.verbose };
+    if let Some(note) = file.vocabulary_note()? {
+        eprintln!("warning: {note}");
+    }
+    let options = GgufOptions {
+        imatrix: recipe.imatrix.as_ref(),
+        search: recipe.search,
+        absmean: bitnet,
+        measure: arguments.verbose,
+    };
     arguments.work.with_bar("quantizing", count, |progress| {
         convert::write_gguf(file, &plan, &options, &arguments.output, progress)
     })
@@ -253,7 +273,8 @@ fn recipe(arguments: &Arguments, bitnet: bool, imatrix: Option<Imatrix>) -> Resu
         rules.extend(["token_embd.weight", "output.weight*"].map(as_trained));
     }
     let file_type = if budgeted { FileType::Q4_K_M } else { file_type };
-    Ok(Recipe { file_type, rules, imatrix })
+    let search = if arguments.search == SearchName::Best { Search::Best } else { Search::Ggml };
+    Ok(Recipe { file_type, rules, imatrix, search })
 }
 
 fn warn_of_rules(arguments: &Arguments, plan: &convert::Plan) {

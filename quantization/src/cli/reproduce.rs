@@ -4,21 +4,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use common::data::DataError;
-use common::device;
+use common::device::{self, Choice};
 use common::nn::gemm;
 use common::report::{Report, claim_table, publish};
 use common::run::{Run, Status};
 use common::workers::{Job as _, Workers, serve};
 use common::{claims, data, interrupt, progress};
-use tch::Device;
 
 use super::workspace;
 use crate::experiment::design::{Job, Preset, Study};
-use crate::experiment::outcome::Outcome;
-use crate::experiment::{Circumstances, DATA_SETS, Finished, carry_out, generate, report};
+use crate::experiment::{
+    Circumstances, DATA_SETS, ENCODER, Finished, Places, QUESTIONS, carry_out, generate, report,
+};
+use common::outcome::Outcome;
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -29,6 +30,10 @@ pub(super) struct Arguments {
     /// Folder of the data sets [default: $BENKYOKAI_DATA, or `data` in the workspace]
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Folder of all-MiniLM-L6-v2 or another BERT sentence encoder, for the studies on one [default: `all-minilm-l6-v2` among
+    /// the data sets, where it is there]
+    #[arg(long, value_name = "FOLDER")]
+    minilm: Option<PathBuf>,
     /// Go on with an interrupted run
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
@@ -41,9 +46,15 @@ pub(super) struct Arguments {
     /// Worker processes, each with one thread [default: the number of cores, at most 4]
     #[arg(long)]
     workers: Option<usize>,
+    /// Only the studies whose description contains this, such as `gptq` or `subject stories`; claims on others are not run
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
     /// Stop cleanly after this many minutes; `--resume` goes on
     #[arg(long)]
     max_minutes: Option<f64>,
+    /// Device of the workers, for what is trained and for the encoder: auto, cpu, cuda or cuda:NUMBER
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// No progress on standard error
     #[arg(long)]
     quiet: bool,
@@ -64,13 +75,19 @@ enum PresetName {
 pub(super) struct WorkerArguments {
     #[arg(long)]
     data: PathBuf,
+    #[arg(long)]
+    minilm: Option<PathBuf>,
+    #[arg(long)]
+    device: Choice,
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
     // The parent decides when to stop: a worker finishes its job.
     interrupt::listen();
     tch::set_num_threads(1);
-    let work = |job: &Job| carry_out(job, &arguments.data).map_err(|error| format!("{error:#}"));
+    let device = arguments.device.open()?;
+    let places = Places { root: arguments.data.clone(), encoder: arguments.minilm.clone(), device };
+    let work = |job: &Job| carry_out(job, &places).map_err(|error| format!("{error:#}"));
     Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
 }
 
@@ -83,14 +100,39 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let environment = std::env::var("BENKYOKAI_DATA").ok();
     let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
+    let device = arguments.device.parse::<Choice>()?.open()?;
     let generated = missing(preset, &root)?;
-    let jobs = preset.jobs();
-    let run = open_run(arguments, preset, &jobs)?;
-    let root = if generated.is_empty() { root } else { run.folder().join("generated") };
-    if !generated.is_empty() && !root.exists() {
-        generate(&root)?;
+    if arguments.minilm.is_some() {
+        data::locate(&root, QUESTIONS)?;
     }
-    let finished = carry_through(arguments, preset, jobs, (&root, generated), run.folder(), started);
+    let mut places = Places::find(&root, arguments.minilm.as_deref(), device);
+    if !generated.is_empty() {
+        places.encoder = None; // stand-ins are for all data sets, and no encoder is among them
+    }
+    let mut jobs = preset.jobs();
+    if places.encoder.is_some() {
+        jobs.extend(preset.encoder_jobs());
+    }
+    let wanted = |job: &Job| {
+        arguments.only.is_empty() || arguments.only.iter().any(|text| job.describe().contains(text))
+    };
+    jobs.retain(wanted);
+    if jobs.is_empty() {
+        bail!("--only {}: no study of this preset is described so", arguments.only.join(" --only "));
+    }
+    if places.encoder.is_none() {
+        eprintln!(
+            "note: no `{ENCODER}` and `{QUESTIONS}` among the data sets: the claims on an encoder are not run"
+        );
+    }
+    let run = open_run(arguments, preset, &jobs)?;
+    if !generated.is_empty() {
+        places.root = run.folder().join("generated");
+        if !places.root.exists() {
+            generate(&places.root)?;
+        }
+    }
+    let finished = carry_through(arguments, preset, jobs, (places, generated), run.folder(), started);
     let status = match &finished {
         Ok(Some(_)) => Status::Complete,
         Ok(None) => Status::Stopped,
@@ -116,7 +158,7 @@ fn carry_through(
     arguments: &Arguments,
     preset: Preset,
     jobs: Vec<Job>,
-    (root, generated): (&Path, Vec<String>),
+    (places, generated): (Places, Vec<String>),
     folder: &Path,
     started: Instant,
 ) -> Result<Option<Report>> {
@@ -124,9 +166,13 @@ fn carry_through(
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
     let program = std::env::current_exe().context("finding this program's own file")?;
     let text = |path: &Path| path.display().to_string();
-    let command = [text(&program), "worker".into(), "--data".into(), text(root)];
+    let mut command = vec![text(&program), "worker".into(), "--data".into(), text(&places.root)];
+    command.extend(["--device".into(), arguments.device.clone()]);
+    if let Some(encoder) = &places.encoder {
+        command.extend(["--minilm".into(), text(encoder)]);
+    }
     let workers = Workers {
-        command: command.into(),
+        command,
         // Each worker would time the matrix libraries anew, and equal runs could get different bits.
         // Without the others, the allocator gives training's buffers back and asks for them again at every step.
         variables: vec![
@@ -152,9 +198,9 @@ fn carry_through(
     let around = Circumstances {
         command: command_line(preset),
         workspace: workspace(),
-        data: root.to_owned(),
+        device: device::facts(places.device),
+        places,
         generated,
-        device: device::facts(Device::Cpu),
         workers: workers.count,
         repeat_check: repeat(&workers, &jobs, folder)?,
         wall_s: started.elapsed().as_secs_f64(),

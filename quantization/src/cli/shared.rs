@@ -72,13 +72,13 @@ pub(super) fn read_tokens(path: &Path, tokenizer: &Tokenizer, tail: f64) -> Resu
 /// How a text becomes tokens.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Text {
-    /// Tokenizer of the text: a GGUF file of the same model, or a llama2.c tokenizer.bin [default: the model's own; bytes for
-    /// models of 256 tokens without one]
+    /// Tokenizer of the text: a GGUF file or a Hugging Face folder of the same model, or a llama2.c tokenizer.bin [default: the
+    /// model's own; bytes for models of 256 tokens without one]
     #[arg(long, value_name = "FILE")]
     pub(super) tokenizer: Option<PathBuf>,
     /// Tokens that the model reads at once [default: what it was trained for, at most 512]
     #[arg(long, value_name = "TOKENS")]
-    context: Option<usize>,
+    pub(super) context: Option<usize>,
 }
 
 impl Text {

@@ -41,8 +41,7 @@ pub(super) fn summary(summary: &Summary, verbose: bool) {
         println!("{:<10}{:>8}{:>14}{:>14}", share.kind, share.tensors, share.weights, share.bytes);
     }
     for tensor in summary.fall_backs() {
-        if tensor.quantized || tensor.to == "F16" {
-            let wanted = tensor.wanted.map_or("the wanted type", |kind| kind.name());
+        if let Some(wanted) = tensor.wanted {
             println!(
                 "{}: rows of {} do not fill the blocks of {wanted}, stored as {}",
                 tensor.name,

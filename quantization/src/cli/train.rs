@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use common::device::Choice;
 use common::{files, interrupt, progress};
 
 use crate::lm::export::{Weights, write_hugging_face};
@@ -35,6 +36,9 @@ pub(super) struct Arguments {
     /// Run seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// auto, cpu, cuda or cuda:NUMBER
+    #[arg(long, default_value = "cpu")]
+    device: Choice,
     /// Threads
     #[arg(long, default_value_t = 1)]
     threads: i32,
@@ -65,7 +69,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         Kind::B1 => ProjectionKind::Bitnet1(Bitnet1 { shifted_gate: true }),
         Kind::Fp => ProjectionKind::FullPrecision,
     };
-    let model = Model::new(&LmConfig::bytes(arguments.layers, arguments.width, kind), arguments.seed)?;
+    let model = {
+        let config = LmConfig::bytes(arguments.layers, arguments.width, kind);
+        Model::on(arguments.device.open()?, &config, arguments.seed)?
+    };
     let config = TrainConfig {
         steps: arguments.steps,
         warmup: arguments.steps / 10,

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use super::pieces::Work;
 use super::summary::{Summary, TensorReport};
-use super::{ConvertError, GgufOptions, Plan, Planned, Progress, write_gguf};
+use super::{ConvertError, GgufOptions, Plan, Planned, Progress, Search, write_gguf};
 use crate::ggml::GgmlType;
-use crate::llama;
 use crate::mixture::{Assignment, FileType, Reason};
 use crate::model_file::{Entry, ModelFile, RowOrder};
 use crate::safetensors::{Dtype, Writer};
@@ -22,6 +21,7 @@ pub fn dequantize_to_gguf(
     out: &Path,
     progress: Progress,
 ) -> Result<Summary, ConvertError> {
+    let written = |(_, entry): &(usize, &Entry)| !super::plan::left_out(file, entry);
     let planned = |(tensor, entry): (usize, &Entry)| {
         let kind = target(entry, kind);
         Planned {
@@ -32,7 +32,7 @@ pub fn dequantize_to_gguf(
     };
     let file_type = FileType::all().find(|file_type| file_type.default_type().ok() == Some(kind));
     let plan = Plan {
-        tensors: file.tensors().iter().enumerate().map(planned).collect(),
+        tensors: file.tensors().iter().enumerate().filter(written).map(planned).collect(),
         file_type: file_type.unwrap_or(FileType::F32),
     };
     write_gguf(file, &plan, &GgufOptions::default(), out, progress)
@@ -47,8 +47,8 @@ fn target(entry: &Entry, kind: GgmlType) -> GgmlType {
     }
 }
 
-/// Writes the model as a safetensors file of `kind` (F32, F16 or BF16): a Llama model under Hugging Face's names and in its
-/// order of rows, others under their own names.
+/// Writes the model as a safetensors file of `kind` (F32, F16 or BF16): Llama models and BERT encoders under Hugging Face's
+/// names and in its order of rows, others under their own names.
 ///
 /// # Errors
 /// [`ConvertError`]; an older file stays then.
@@ -59,7 +59,7 @@ pub fn dequantize_to_safetensors(
     progress: Progress,
 ) -> Result<Summary, ConvertError> {
     let llama = file.config().is_ok();
-    let names: Vec<String> = file.tensors().iter().map(|entry| safetensors_name(entry, llama)).collect();
+    let names: Vec<String> = file.tensors().iter().map(|entry| file.hugging_face_name(entry)).collect();
     let mut tensors = Vec::new();
     for (entry, name) in file.tensors().iter().zip(&names) {
         let kind = if entry.is_numeric() { kind } else { entry.kind };
@@ -77,35 +77,38 @@ pub fn dequantize_to_safetensors(
         }
         let kind = if entry.is_numeric() { kind } else { entry.kind };
         let order = if llama { RowOrder::Halves } else { RowOrder::Pairs };
-        let work =
-            Work { file, tensor: number, order, kind, importance: None, ternary: None, measure: false };
-        let mut bytes = Vec::new();
+        let work = Work {
+            file,
+            tensor: number,
+            order,
+            kind,
+            importance: None,
+            search: Search::Ggml,
+            ternary: None,
+            measure: false,
+        };
+        let mut bytes = 0;
+        writer.begin(name)?;
         work.run(&mut |piece| {
-            bytes.extend_from_slice(piece);
-            Ok(())
+            bytes += piece.len() as u64;
+            Ok(writer.append(piece)?)
         })?;
-        writer.write_tensor(name, &bytes)?;
         summary.tensors.push(TensorReport {
             name: name.clone(),
             dims: entry.dims.clone(),
             from: entry.stored.clone(),
             to: kind.name().to_owned(),
             wanted: None,
+            unpacked: false,
             quantized: false,
             weights: entry.weights() as u64,
-            bytes: bytes.len() as u64,
+            bytes,
             squares: None,
         });
     }
     writer.finish()?;
     summary.file_bytes = std::fs::metadata(out).map_or(0, |about| about.len());
     Ok(summary)
-}
-
-/// Name in a safetensors file.
-pub(super) fn safetensors_name(entry: &Entry, llama: bool) -> String {
-    let known = if llama { entry.gguf_name.as_deref().and_then(llama::hugging_face_name) } else { None };
-    known.unwrap_or_else(|| entry.name.clone())
 }
 
 /// Type of a safetensors file with these numbers.

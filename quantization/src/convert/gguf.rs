@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::pieces::{Work, absmean_scale};
 use super::summary::{Summary, TensorReport};
-use super::{ConvertError, Plan, Planned, Progress};
+use super::{ConvertError, Plan, Planned, Progress, SEARCHED, Search};
 use crate::gguf::{Array, Metadata, Value, Writer};
 use crate::imatrix::Imatrix;
 use crate::mixture::Reason;
@@ -18,6 +18,8 @@ const QUANTIZATION_VERSION: u32 = 2;
 pub struct GgufOptions<'a> {
     /// Importance of columns.
     pub imatrix: Option<&'a Imatrix>,
+    /// How codes are searched for.
+    pub search: Search,
     /// Whether matrices become ternary by BitNet's absmean first.
     pub absmean: bool,
     /// Whether the error of each tensor is measured.
@@ -37,6 +39,7 @@ pub fn write_gguf(
     out: &Path,
     progress: Progress,
 ) -> Result<Summary, ConvertError> {
+    check_search(plan, options.search)?;
     let metadata = metadata(file, plan)?;
     let header = header_bytes(&metadata, plan.tensors.iter().map(|planned| planned.name.as_str()));
     let mut writer = Writer::create(out)?;
@@ -59,6 +62,22 @@ pub fn write_gguf(
     Ok(summary)
 }
 
+/// Refuses a longer search that no tensor would get.
+fn check_search(plan: &Plan, search: Search) -> Result<(), ConvertError> {
+    let searched = |planned: &Planned| {
+        planned.assignment.reason != Reason::Kept && SEARCHED.contains(&planned.assignment.kind)
+    };
+    if search == Search::Ggml || plan.tensors.iter().any(searched) {
+        return Ok(());
+    }
+    let names: Vec<String> = SEARCHED.iter().map(ToString::to_string).collect();
+    Err(ConvertError::Request(format!(
+        "the search `best` has no effect: no tensor becomes {}, the types that have a better search than ggml's; choose a file type \
+         with them, or leave the search out",
+        names.join(", ")
+    )))
+}
+
 fn write_tensor(
     file: &ModelFile,
     planned: &Planned,
@@ -77,6 +96,7 @@ fn write_tensor(
         order: RowOrder::Pairs,
         kind: assignment.kind,
         importance: importance.as_deref(),
+        search: options.search,
         ternary,
         measure: options.measure,
     };
@@ -92,6 +112,7 @@ fn write_tensor(
         from: entry.stored.clone(),
         to: assignment.kind.name().to_owned(),
         wanted: (assignment.kind != assignment.wanted).then_some(assignment.wanted),
+        unpacked: false,
         quantized,
         weights: entry.weights() as u64,
         bytes: assignment.kind.bytes(entry.weights()).unwrap_or(0) as u64,

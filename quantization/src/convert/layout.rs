@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::calibrate::Layers;
-use super::decode::{dtype_of, safetensors_name};
+use super::decode::dtype_of;
 use super::packing::{Packing, fits};
 use super::pieces::{Squares, Work, pieces};
 use super::summary::{Summary, TensorReport};
-use super::{ConvertError, Progress};
+use super::{ConvertError, Progress, Search};
 use crate::affine::{Fit, Granularity, Grid, quantize};
 use crate::ggml::GgmlType;
 use crate::gptq_layout::{Convention, Packed, QuantizeConfig};
@@ -33,9 +33,8 @@ pub struct LayoutOptions {
 /// Places and prefixes of the matrices that are packed: the linear layers of the blocks, without embedding and head.
 /// Matrices whose sides are no multiples of 32 are left as they are; see [`Summary::fall_backs`].
 pub fn layout_names(file: &ModelFile) -> Vec<(usize, String)> {
-    let llama = file.config().is_ok();
     let prefix = |(place, entry): (usize, &Entry)| {
-        let name = safetensors_name(entry, llama);
+        let name = file.hugging_face_name(entry);
         let prefix = name.strip_suffix(".weight")?.to_owned();
         is_linear(entry, &prefix).then_some((place, prefix))
     };
@@ -44,7 +43,11 @@ pub fn layout_names(file: &ModelFile) -> Vec<(usize, String)> {
 
 fn is_linear(entry: &Entry, prefix: &str) -> bool {
     let last = prefix.rsplit('.').next().unwrap_or_default();
-    let table = last.contains("embd") || prefix.contains("embed") || last == "output" || last == "lm_head";
+    let table = last.contains("embd")
+        || last == "token_types"
+        || prefix.contains("embed")
+        || last == "output"
+        || last == "lm_head";
     entry.dims.len() == 2 && entry.is_numeric() && !table
 }
 
@@ -65,11 +68,10 @@ pub fn write_layout(
     let folder = Folder::create(out)?;
     let mut listed = Vec::new();
     let targets: BTreeMap<usize, String> = layout_names(file).into_iter().collect();
-    let llama = file.config().is_ok();
     for (place, entry) in file.tensors().iter().enumerate() {
         match targets.get(&place).filter(|_| fits(entry.row_len(), entry.rows())) {
             Some(prefix) => listed.extend(parts(entry, prefix, options)),
-            None => listed.push((safetensors_name(entry, llama), plain(entry)?.1, shape(entry))),
+            None => listed.push((file.hugging_face_name(entry), plain(entry)?.1, shape(entry))),
         }
     }
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -81,9 +83,8 @@ pub fn write_layout(
         }
         let target = targets.get(&place);
         let Some(prefix) = target.filter(|_| fits(entry.row_len(), entry.rows())) else {
-            let mut report = write_plain(file, place, &safetensors_name(entry, llama), &mut writer)?;
-            // GPTQ has no other type to fall back to: the matrix stays, and the summary names it.
-            report.wanted = target.map(|_| GgmlType::Q4_0);
+            let mut report = write_plain(file, place, &file.hugging_face_name(entry), &mut writer)?;
+            report.unpacked = target.is_some();
             summary.tensors.push(report);
             continue;
         };
@@ -112,12 +113,11 @@ pub fn write_rounded(
 ) -> Result<Summary, ConvertError> {
     let folder = Folder::create(out)?;
     let targets: BTreeMap<usize, String> = layout_names(file).into_iter().collect();
-    let llama = file.config().is_ok();
     let mut listed = Vec::new();
     for (place, entry) in file.tensors().iter().enumerate() {
         let dtype =
             if targets.contains_key(&place) { dtype_of(kind).unwrap_or(Dtype::F32) } else { plain(entry)?.1 };
-        listed.push((safetensors_name(entry, llama), dtype, shape(entry)));
+        listed.push((file.hugging_face_name(entry), dtype, shape(entry)));
     }
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
     let mut writer = Writer::create(folder.file("model.safetensors"), &metadata, &listed)?;
@@ -126,24 +126,24 @@ pub fn write_rounded(
         if !progress(place, &entry.name) {
             return Err(ConvertError::Stopped);
         }
-        let name = safetensors_name(entry, llama);
+        let name = file.hugging_face_name(entry);
         if !targets.contains_key(&place) {
             summary.tensors.push(write_plain(file, place, &name, &mut writer)?);
             continue;
         }
-        let (mut bytes, mut squares) =
-            (vec![0; kind.bytes(entry.weights()).unwrap_or(0)], Squares::default());
-        let row_bytes = kind.bytes(entry.row_len()).unwrap_or(1);
+        let mut squares = Squares::default();
+        writer.begin(&name)?;
         for rows in pieces(entry.rows(), entry.row_len()) {
             let weights = weights(file, place, rows.clone())?;
             let restored = grid(entry, &weights, options)?.dequantize();
             squares.add(Squares::of(&weights, &restored));
-            let out = &mut bytes[rows.start * row_bytes..rows.end * row_bytes];
-            crate::ggml::encode(kind, &restored, entry.row_len(), None, out)
+            let mut bytes = vec![0; kind.bytes(restored.len()).unwrap_or(0)];
+            crate::ggml::encode(kind, &restored, entry.row_len(), None, &mut bytes)
                 .map_err(|problem| ConvertError::Encode { name: entry.name.clone(), problem })?;
+            writer.append(&bytes)?;
         }
-        writer.write_tensor(&name, &bytes)?;
-        summary.tensors.push(report(entry, name, kind.name().to_owned(), true, bytes.len(), Some(squares)));
+        let bytes = kind.bytes(entry.weights()).unwrap_or(0);
+        summary.tensors.push(report(entry, name, kind.name().to_owned(), true, bytes, Some(squares)));
     }
     writer.finish()?;
     folder.configs(file, None)?;
@@ -244,16 +244,17 @@ fn write_plain(
         order: RowOrder::Halves,
         kind,
         importance: None,
+        search: Search::Ggml,
         ternary: None,
         measure: false,
     };
-    let mut bytes = Vec::new();
+    let mut bytes = 0;
+    writer.begin(name)?;
     work.run(&mut |piece| {
-        bytes.extend_from_slice(piece);
-        Ok(())
+        bytes += piece.len();
+        Ok(writer.append(piece)?)
     })?;
-    writer.write_tensor(name, &bytes)?;
-    Ok(report(entry, name.to_owned(), kind.name().to_owned(), false, bytes.len(), None))
+    Ok(report(entry, name.to_owned(), kind.name().to_owned(), false, bytes, None))
 }
 
 fn report(
@@ -270,6 +271,7 @@ fn report(
         from: entry.stored.clone(),
         to,
         wanted: None,
+        unpacked: false,
         quantized,
         weights: entry.weights() as u64,
         bytes: bytes as u64,
@@ -288,6 +290,22 @@ fn plain(entry: &Entry) -> Result<(GgmlType, Dtype), ConvertError> {
 fn shape(entry: &Entry) -> Vec<usize> {
     entry.dims.iter().rev().copied().collect()
 }
+
+/// Files of a Hugging Face folder that go with its weights.
+const COMPANIONS: [&str; 12] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "generation_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+];
 
 /// A folder under a temporary name, renamed when it is whole.
 struct Folder {
@@ -319,8 +337,20 @@ impl Folder {
         self.temporary.join(name)
     }
 
+    /// Files beside the weights that are no weights: the tokenizer's, and how sentences are pooled.
+    fn companions(&self, file: &ModelFile) -> Result<(), ConvertError> {
+        let Some(source) = file.folder() else { return Ok(()) };
+        for name in COMPANIONS.into_iter().filter(|name| source.join(name).is_file()) {
+            let (from, to) = (source.join(name), self.file(name));
+            common::files::make_folder(to.parent().unwrap_or(&self.temporary))?;
+            common::files::write_atomic(&to, &common::files::read(&from)?)?;
+        }
+        Ok(())
+    }
+
     /// `config.json`, and what the layers are.
     fn configs(&self, file: &ModelFile, config: Option<&QuantizeConfig>) -> Result<(), ConvertError> {
+        self.companions(file)?;
         if let Ok(mut json) = file.hugging_face_config() {
             if let (Some(config), Some(fields)) = (config, json.as_object_mut()) {
                 let value = serde_json::to_value(config).unwrap_or_default();

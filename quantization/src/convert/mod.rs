@@ -5,6 +5,7 @@
 
 pub mod calibrate;
 mod decode;
+mod effort;
 mod error;
 mod gguf;
 mod layout;
@@ -15,10 +16,12 @@ mod summary;
 mod survey;
 
 pub use decode::{dequantize_to_gguf, dequantize_to_safetensors};
+pub use effort::{SEARCHED, Search};
 pub use error::ConvertError;
 pub use gguf::{GgufOptions, write_gguf};
 pub use layout::{LayoutOptions, layout_names, write_layout, write_rounded};
 pub use packing::Packing;
+pub use pieces::Squares;
 pub use plan::{Budgeted, Plan, Planned, Recipe, plan, plan_under_budget};
 pub use summary::{Share, Summary, TensorReport};
 pub use survey::{Cost, costs};

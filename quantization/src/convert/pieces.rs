@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::ConvertError;
+use super::{ConvertError, Search};
 use crate::ggml::{self, EncodeError, GgmlType};
 use crate::model_file::{ModelFile, RowOrder};
 
@@ -20,6 +20,7 @@ pub(super) struct Work<'a> {
     pub(super) order: RowOrder,
     pub(super) kind: GgmlType,
     pub(super) importance: Option<&'a [f32]>,
+    pub(super) search: Search,
     /// Absmean scale γ: weights become γ·{−1, 0, 1} first.
     pub(super) ternary: Option<f32>,
     /// Whether the error is measured.
@@ -51,7 +52,8 @@ impl Squares {
         squares
     }
 
-    pub(super) fn add(&mut self, other: Self) {
+    /// Adds the squares of other weights.
+    pub fn add(&mut self, other: Self) {
         self.error += other.error;
         self.power += other.power;
     }
@@ -117,7 +119,7 @@ impl Work<'_> {
         };
         let row_len = entry.row_len();
         let mut bytes = vec![0; weights.len() / self.kind.block_len() * self.kind.block_bytes()];
-        ggml::encode(self.kind, weights, row_len, self.importance, &mut bytes).map_err(|problem| {
+        self.search.encode(self.kind, weights, row_len, self.importance, &mut bytes).map_err(|problem| {
             ConvertError::Encode { name: entry.name.clone(), problem: moved(problem, first) }
         })?;
         let mut squares = Squares::default();

@@ -1,7 +1,7 @@
 //! Which tensor becomes what, before anything is written.
 
 use super::survey::{Sample, sample};
-use super::{ConvertError, Progress};
+use super::{ConvertError, Progress, Search};
 use crate::ggml::GgmlType;
 use crate::imatrix::Imatrix;
 use crate::mixture::{
@@ -18,6 +18,8 @@ pub struct Recipe {
     pub rules: Vec<Rule>,
     /// Importance of columns.
     pub imatrix: Option<Imatrix>,
+    /// How codes will be searched for, which a budget's errors depend on.
+    pub search: Search,
 }
 
 /// A tensor of the file to be written.
@@ -61,10 +63,14 @@ const CANDIDATES: [GgmlType; 13] = {
 /// # Errors
 /// [`ConvertError`] for a file type whose blocks are not written here, or one that needs an importance matrix.
 pub fn plan(file: &ModelFile, recipe: &Recipe) -> Result<Plan, ConvertError> {
-    let tensors: Vec<mixture::Tensor> = file.tensors().iter().map(|entry| described(file, entry)).collect();
+    let written: Vec<(usize, &Entry)> =
+        file.tensors().iter().enumerate().filter(|(_, entry)| !left_out(file, entry)).collect();
+    let tensors: Vec<mixture::Tensor> = written.iter().map(|(_, entry)| described(file, entry)).collect();
     let assignments = mixture::assign(recipe.file_type, &facts(file, recipe), &tensors, &recipe.rules)?;
     let mut planned = Vec::with_capacity(tensors.len());
-    for (tensor, (described, assignment)) in tensors.into_iter().zip(assignments).enumerate() {
+    for ((tensor, _), (described, assignment)) in
+        written.into_iter().zip(tensors.into_iter().zip(assignments))
+    {
         let name = described.name;
         let weighted = recipe.imatrix.as_ref().is_some_and(|matrix| matrix.entries.contains_key(&name));
         if !weighted && mixture::needs_importance(recipe.file_type, &name, assignment.kind) {
@@ -91,7 +97,7 @@ pub fn plan_under_budget(
     progress: Progress,
 ) -> Result<Plan, ConvertError> {
     let mut plan = plan(file, recipe)?;
-    let total: u64 = file.tensors().iter().map(|entry| entry.weights() as u64).sum();
+    let total: u64 = plan.tensors.iter().map(|planned| file.tensors()[planned.tensor].weights() as u64).sum();
     let allowed = match budget {
         Budgeted::File(bytes) => bytes.saturating_sub(header_bytes),
         Budgeted::BitsPerWeight(bits) => Budget::BitsPerWeight(bits).bytes(total),
@@ -141,7 +147,7 @@ fn offers(file: &ModelFile, planned: &Planned, recipe: &Recipe) -> Result<Choice
     };
     let mut offers = Vec::new();
     for kind in CANDIDATES.into_iter().filter(|kind| sample.row_len.is_multiple_of(kind.block_len())) {
-        let error = scale * weighted_error(&sample, kind, importance.as_deref(), &entry.name)?;
+        let error = scale * weighted_error(&sample, kind, recipe.search, importance.as_deref(), &entry.name)?;
         offers.push(Offer { kind, bytes: bytes_of(kind, entry), error });
     }
     Ok(Choices { name: planned.name.clone(), offers })
@@ -150,10 +156,11 @@ fn offers(file: &ModelFile, planned: &Planned, recipe: &Recipe) -> Result<Choice
 fn weighted_error(
     sample: &Sample,
     kind: GgmlType,
+    search: Search,
     importance: Option<&[f32]>,
     name: &str,
 ) -> Result<f64, ConvertError> {
-    let restored = sample.restored(kind, importance, name)?;
+    let restored = sample.restored(kind, search, importance, name)?;
     let row = |(x, y): (&[f32], &[f32])| -> f64 {
         let squares = x.iter().zip(y).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2));
         match importance {
@@ -188,7 +195,16 @@ fn described(file: &ModelFile, entry: &Entry) -> mixture::Tensor {
     mixture::Tensor { kind: if widened { GgmlType::F32 } else { entry.kind }, name, dims }
 }
 
+/// What an encoder's GGUF file does not hold: the pooler, heads, tables that can be computed.
+pub(super) fn left_out(file: &ModelFile, entry: &Entry) -> bool {
+    entry.gguf_name.is_none() && file.encoder().is_some()
+}
+
 fn facts(file: &ModelFile, recipe: &Recipe) -> Facts {
+    if let Some(encoder) = file.encoder() {
+        let (layers, heads) = (encoder.layers, encoder.heads);
+        return Facts { layers, heads, kv_heads: heads, experts: 0, importance: recipe.imatrix.is_some() };
+    }
     let config = file.config().ok();
     let size = |pick: fn(&crate::llama::Config) -> usize| config.as_ref().map_or(0, pick);
     Facts {

@@ -16,6 +16,8 @@ pub struct TensorReport {
     pub to: String,
     /// Type that was wanted, where its rows do not fill that type's blocks.
     pub wanted: Option<GgmlType>,
+    /// Whether it was to be packed, and was not: its sides are no multiples of 32.
+    pub unpacked: bool,
     /// Whether it was quantized, rather than kept or widened.
     pub quantized: bool,
     /// Weights.
@@ -79,8 +81,8 @@ impl Summary {
         (weights > 0).then(|| 8.0 * self.file_bytes as f64 / weights as f64)
     }
 
-    /// Tensors that got another type than wanted.
+    /// Tensors that got another type than wanted, or were left as they are.
     pub fn fall_backs(&self) -> impl Iterator<Item = &TensorReport> {
-        self.tensors.iter().filter(|tensor| tensor.wanted.is_some())
+        self.tensors.iter().filter(|tensor| tensor.wanted.is_some() || tensor.unpacked)
     }
 }

@@ -1,7 +1,7 @@
 //! What types would cost, measured on some of a tensor's rows.
 
-use super::ConvertError;
 use super::pieces::Squares;
+use super::{ConvertError, Search};
 use crate::ggml::{self, GgmlType};
 use crate::model_file::{ModelFile, RowOrder};
 
@@ -33,12 +33,13 @@ impl Sample {
     pub(super) fn restored(
         &self,
         kind: GgmlType,
+        search: Search,
         importance: Option<&[f32]>,
         name: &str,
     ) -> Result<Vec<f32>, ConvertError> {
         let fail = |problem| ConvertError::Encode { name: name.to_owned(), problem };
         let mut bytes = vec![0; self.weights.len() / kind.block_len() * kind.block_bytes()];
-        ggml::encode(kind, &self.weights, self.row_len, importance, &mut bytes).map_err(fail)?;
+        search.encode(kind, &self.weights, self.row_len, importance, &mut bytes).map_err(fail)?;
         let mut restored = vec![0.0; self.weights.len()];
         ggml::decode(kind, &bytes, &mut restored)
             .map_err(|problem| ConvertError::Request(format!("tensor `{name}`: {problem}")))?;
@@ -80,7 +81,7 @@ pub fn costs(file: &ModelFile, tensors: &[usize]) -> Result<Vec<Cost>, ConvertEr
             else {
                 continue;
             };
-            let restored = match sample.restored(cost.kind, None, &entry.name) {
+            let restored = match sample.restored(cost.kind, Search::Ggml, None, &entry.name) {
                 Err(ConvertError::Encode { problem: ggml::EncodeError::Overflow { .. }, .. }) => {
                     *overflowed = true;
                     continue;

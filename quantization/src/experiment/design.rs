@@ -4,7 +4,7 @@ use common::workers;
 use serde::{Deserialize, Serialize};
 
 use super::lab::{Amount, Subject};
-use super::outcome::Outcome;
+use common::outcome::Outcome;
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +97,13 @@ pub enum Study {
         /// The model.
         subject: Subject,
     },
+    /// Grids and granularities on a sentence encoder at one width.
+    EncoderWeights {
+        /// Bits per weight.
+        bits: u32,
+    },
+    /// ggml's types on a sentence encoder.
+    EncoderTypes,
     /// Static and dynamic ranges of activations at one width.
     Activations {
         /// The model.
@@ -183,7 +190,15 @@ impl Preset {
         }
     }
 
-    /// All jobs; those that take longest first, so that no worker idles at the end.
+    /// The jobs on a sentence encoder, for those who have one.
+    pub fn encoder_jobs(self) -> Vec<Job> {
+        let mut studies = vec![Study::EncoderTypes];
+        let bits: &[u32] = if self == Self::Quick { &[4] } else { &[8, 4, 3, 2] };
+        studies.extend(bits.iter().map(|&bits| Study::EncoderWeights { bits }));
+        studies.into_iter().map(|study| Job { study, preset: self }).collect()
+    }
+
+    /// All other jobs; those that take longest first, so that no worker idles at the end.
     pub fn jobs(self) -> Vec<Job> {
         use Subject::{Shakespeare, Stories};
         let subjects = [Shakespeare, Stories];

@@ -9,10 +9,10 @@ use common::figure::{self, Figure, Named};
 use common::report::{DataFile, FigureFile, Report, SCHEMA, Section, number};
 use common::{data, environment, stats};
 
-use super::DATA_SETS;
 use super::design::{Job, Preset, Study};
-use super::outcome::{Outcome, Values};
 use super::training_section::{bitnet, pictures, qat};
+use super::{DATA_SETS, ENCODER, Places, QUESTIONS};
+use common::outcome::{Outcome, Values};
 
 /// All jobs of a preset with their outcomes.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub struct Circumstances {
     pub command: String,
     /// Folder of the workspace, for commit and lock file.
     pub workspace: PathBuf,
-    /// Data root.
-    pub data: PathBuf,
+    /// Where the data are.
+    pub places: Places,
     /// Data sets that were missing, so that generated stand-ins were used for all.
     pub generated: Vec<String>,
     /// Facts about libtorch and the device.
@@ -88,7 +88,7 @@ pub fn report(
         sections: sections(finished, &values, folder)?,
         compute: compute(finished, around),
         environment,
-        data: if around.generated.is_empty() { data_files(&around.data)? } else { vec![] },
+        data: if around.generated.is_empty() { data_files(&around.places)? } else { vec![] },
         determinism: determinism(finished, around),
         command: around.command.clone(),
         limits: limits(),
@@ -177,12 +177,18 @@ fn sections(finished: &Finished, values: &Values, folder: &Path) -> Result<Vec<S
             folder,
         )?,
     ];
+    let encoder = section(
+        "A sentence encoder",
+        "all-MiniLM-L6-v2, 6 blocks, rows of 384 and 1536. Agreement is measured between the sentence vectors (mean over tokens, unit length) of the quantized and the unquantized encoder.",
+        &of(|study| matches!(study, Study::EncoderWeights { .. } | Study::EncoderTypes)),
+        folder,
+    )?;
     let mut add = |place: usize, file: Option<FigureFile>| sections[place].figures.extend(file);
     add(1, clip_figure(finished, folder)?);
     add(3, frontier(values, "shakespeare", folder)?);
     add(3, frontier(values, "stories", folder)?);
-    sections.push(qat(values, folder)?);
-    sections.push(bitnet(finished, values, folder)?);
+    sections.extend(qat(values, folder)?);
+    sections.extend(bitnet(finished, values, folder)?);
     sections.push(section(
         "Ternary products",
         "A ternary layer needs no multiplication: sums and differences of 8-bit activations in 32-bit integers.",
@@ -195,7 +201,12 @@ fn sections(finished: &Finished, values: &Values, folder: &Path) -> Result<Vec<S
         &of(|study| matches!(study, Study::Residual)),
         folder,
     )?);
-    sections.push(pictures(values, folder)?);
+    sections.extend(pictures(values, folder)?);
+    sections.retain(|section| !section.tables.is_empty() || !section.figures.is_empty());
+    if !encoder.tables.is_empty() {
+        let figures = agreement_figure(values, folder)?.into_iter().collect();
+        sections.push(Section { figures, ..encoder });
+    }
     Ok(sections)
 }
 
@@ -265,6 +276,29 @@ fn frontier(values: &Values, subject: &str, folder: &Path) -> Result<Option<Figu
     };
     let caption = "Lower and further left is better. GGUF quantizes the embedding too, GPTQ and rounding leave it in full precision.";
     Ok(Some(figure::save(&figure, folder, &format!("bits-{subject}"), caption)?))
+}
+
+/// Disagreement on sentences against bits per weight.
+fn agreement_figure(values: &Values, folder: &Path) -> Result<Option<FigureFile>> {
+    let mut groups: BTreeMap<&str, Vec<Named>> = BTreeMap::new();
+    for cost in values.with("agreement_bits") {
+        let Some(cosine) = stats::mean(values.of(&cost.setting, &cost.arm, "cosine")) else { continue };
+        let rounded = cost.arm.starts_with("round-");
+        let group = if rounded { "round to nearest, groups of 32" } else { "GGUF" };
+        let name = if rounded { String::new() } else { cost.arm.clone() };
+        groups.entry(group).or_default().push(Named { at: [cost.values[0], 1.0 - cosine], name });
+    }
+    if groups.is_empty() {
+        return Ok(None);
+    }
+    let figure = Figure::Frontier {
+        title: "all-MiniLM-L6-v2: what each bit buys".to_owned(),
+        x: "bits per weight, scales included".to_owned(),
+        y: "1 − cosine of a sentence's vectors, mean".to_owned(),
+        groups: groups.into_iter().map(|(name, points)| (name.to_owned(), points)).collect(),
+    };
+    let caption = "Lower and further left is better. Rows of 384 do not fill the blocks of K-quants: most matrices of Q6_K to Q2_K are in the types that llama.cpp falls back to, and cost what those cost.";
+    Ok(Some(figure::save(&figure, folder, "agreement-minilm", caption)?))
 }
 
 fn setup(preset: Preset) -> Vec<[String; 4]> {
@@ -378,10 +412,15 @@ fn determinism(finished: &Finished, around: &Circumstances) -> BTreeMap<String, 
     ])
 }
 
-fn data_files(root: &Path) -> Result<Vec<DataFile>> {
+fn data_files(places: &Places) -> Result<Vec<DataFile>> {
     let mut files = Vec::new();
-    for name in BTreeSet::from(DATA_SETS) {
-        let set = data::locate(root, name)?;
+    let mut sets = BTreeSet::from(DATA_SETS);
+    // An encoder that was typed can be any: its folder is told in the command, not here.
+    let listed = places.encoder.as_ref().is_some_and(|folder| *folder == places.root.join(ENCODER));
+    sets.extend(places.encoder.as_ref().map(|_| QUESTIONS));
+    sets.extend(listed.then_some(ENCODER));
+    for name in sets {
+        let set = data::locate(&places.root, name)?;
         for entry in &set.entry.files {
             files.push(DataFile {
                 path: format!("{name}/{}", entry.path),

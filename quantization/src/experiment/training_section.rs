@@ -8,8 +8,8 @@ use common::report::{Section, Table, mean_with_interval, number};
 use common::stats;
 
 use super::design::{Arm, QAT_BITS, Size, Study};
-use super::outcome::Values;
 use super::report::Finished;
+use common::outcome::Values;
 
 fn interval(values: &[f64]) -> String {
     match (stats::mean(values), stats::t_interval(values)) {
@@ -31,7 +31,7 @@ fn table(caption: &str, columns: &[&str], rows: Vec<Vec<String>>) -> Table {
     }
 }
 
-pub(super) fn qat(values: &Values, folder: &Path) -> Result<Section> {
+pub(super) fn qat(values: &Values, folder: &Path) -> Result<Option<Section>> {
     let (mut rows, mut panels) = (Vec::new(), Vec::new());
     for bits in QAT_BITS {
         let setting = format!("qat-{bits}");
@@ -42,10 +42,13 @@ pub(super) fn qat(values: &Values, folder: &Path) -> Result<Section> {
         rows.push(vec![bits.to_string(), interval(&arms[0].1), interval(&arms[1].1)]);
         panels.push(Panel { title: format!("{bits} bits"), rows: arms.into() });
     }
+    if rows.is_empty() {
+        return Ok(None);
+    }
     let base = interval(values.of("qat", "fine-tuned", "nll"));
     let caption = "Every seed is a dot; above it the mean with its 95 % t-interval. Both sides are fine-tuned for the same steps on the same windows; `ptq` learns in full precision and is rounded afterwards to the range of least squared error per row.";
     let figure = dots("Quantized in training or afterwards", "held-out loss, nats per byte", panels);
-    Ok(Section {
+    Ok(Some(Section {
         title: "Quantization-aware training".to_owned(),
         text: vec![format!(
             "The published model is fine-tuned with learned step sizes (LSQ) per row, or in full precision and quantized afterwards. In full precision the fine-tuned model has a loss of {base} nats per byte."
@@ -56,12 +59,12 @@ pub(super) fn qat(values: &Values, folder: &Path) -> Result<Section> {
             rows,
         )],
         figures: vec![figure::save(&figure, folder, "qat", caption)?],
-    })
+    }))
 }
 
 const BITNET_ARMS: [&str; 4] = ["fp", "b158", "b1", "ptq-ternary"];
 
-pub(super) fn bitnet(finished: &Finished, values: &Values, folder: &Path) -> Result<Section> {
+pub(super) fn bitnet(finished: &Finished, values: &Values, folder: &Path) -> Result<Option<Section>> {
     let (mut rows, mut panels, mut curves) = (Vec::new(), Vec::new(), Vec::new());
     for size in [Size::Small, Size::Large] {
         let setting = format!("bitnet-{}", size.name());
@@ -75,6 +78,9 @@ pub(super) fn bitnet(finished: &Finished, values: &Values, folder: &Path) -> Res
         rows.push(row);
         let arms = BITNET_ARMS.iter().zip(&losses).map(|(arm, values)| ((*arm).to_owned(), values.to_vec()));
         panels.push(Panel { title: format!("{} model", size.name()), rows: arms.collect() });
+    }
+    if rows.is_empty() {
+        return Ok(None);
     }
     for arm in [Arm::Fp, Arm::B158, Arm::B1] {
         let largest = finished.jobs.iter().rev().find_map(|(job, _)| match job.study {
@@ -98,7 +104,7 @@ pub(super) fn bitnet(finished: &Finished, values: &Values, folder: &Path) -> Res
         groups: curves,
     };
     let columns = ["model", "parameters", "full precision", "b1.58", "b1", "ternary afterwards"];
-    Ok(Section {
+    Ok(Some(Section {
         title: "BitNet".to_owned(),
         text: vec!["Byte-level language models of two sizes trained on the same windows in the same order; only the linear layers differ.".to_owned()],
         tables: vec![table("Held-out loss, nats per byte", &columns, rows)],
@@ -106,10 +112,10 @@ pub(super) fn bitnet(finished: &Finished, values: &Values, folder: &Path) -> Res
             figure::save(&figure, folder, "bitnet", caption)?,
             figure::save(&curve, folder, "bitnet-curves", "Thin: one seed; bold: the median.")?,
         ],
-    })
+    }))
 }
 
-pub(super) fn pictures(values: &Values, folder: &Path) -> Result<Section> {
+pub(super) fn pictures(values: &Values, folder: &Path) -> Result<Option<Section>> {
     let (mut rows, mut panels) = (Vec::new(), Vec::new());
     for bits in [6, 8, 10, 12, 14, 18] {
         let setting = format!("lfq-{bits}");
@@ -132,13 +138,16 @@ pub(super) fn pictures(values: &Values, folder: &Path) -> Result<Section> {
             panels.push(Panel { title: format!("2^{bits} codes"), rows: arms.into() });
         }
     }
+    if rows.is_empty() {
+        return Ok(None);
+    }
     let caption = "Perplexity of the histogram of codes: how many codes are in use, evenly counted. Every seed is a dot.";
     let figure = dots("The entropy term spreads the codes", "codes in use", panels);
     let columns = ["vocabulary", "entropy term", "codes used", "perplexity of codes", "squared error"];
-    Ok(Section {
+    Ok(Some(Section {
         title: "Lookup-free quantization".to_owned(),
         text: vec!["A small autoencoder turns patches of photographs into one code each; the codebook is all sign patterns, so there is nothing to look up.".to_owned()],
         tables: vec![table("Patches of photographs that were not learned from; intensities in −1 … 1", &columns, rows)],
         figures: vec![figure::save(&figure, folder, "lfq", caption)?],
-    })
+    }))
 }

@@ -286,7 +286,7 @@ pub enum ReadError {
 pub enum WriteError {
     /// The file system refuses.
     #[error(transparent)]
-    File(#[from] crate::atomic::AtomicError),
+    File(#[from] common::files::FileError),
     /// A key or tensor that a reader would refuse.
     #[error("{path}: {problem}", path = path.display())]
     Content {

@@ -4,7 +4,7 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::{Header, Metadata, MetadataError, ReadError, Strings, TensorInfo, Value};
-use crate::atomic::read_exact_at;
+use common::files::read_exact_at;
 
 /// Bytes of the header that are read at once.
 const BUFFER: usize = 1 << 18;

@@ -25,7 +25,7 @@ pub use metadata::{Metadata, MetadataError};
 pub use value::{Array, Strings, Value};
 pub use writer::Writer;
 
-pub use crate::atomic::AtomicError;
+pub use common::files::FileError;
 
 /// The reader under the name by which the rest of the crate may call it.
 pub type Reader = File;

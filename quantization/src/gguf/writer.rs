@@ -8,8 +8,8 @@ use super::value::encode_string;
 use super::{
     ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAX_NAME, MAX_RANK, Metadata, TensorInfo, VERSION, Value, WriteError,
 };
-use crate::atomic::AtomicFile;
 use crate::ggml::GgmlType;
+use common::files::AtomicFile;
 
 /// Writes a GGUF file of version 3: first the keys, then the list of tensors, then their data in that order.
 ///

@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use super::{Convention, bits};
-use crate::safetensors::{Dtype, File, ReadError, f32_to_half, half_to_f32};
+use crate::float::{f16_to_f32, f32_to_f16};
+use crate::safetensors::{Dtype, File, ReadError};
 
 /// A matrix that does not fit the layout.
 #[derive(Debug, Error)]
@@ -141,7 +142,7 @@ impl Layer {
         let stored = |row: &[u32]| row.iter().map(|&zero| convention.store(zero, bits)).collect::<Vec<_>>();
         let rows = self.zeros.chunks_exact(outputs);
         let qzeros = rows.flat_map(|row| bits::pack(&stored(row), bits)).map(u32::cast_signed).collect();
-        let scales = self.scales.iter().map(|&scale| f32_to_half(scale)).collect();
+        let scales = self.scales.iter().map(|&scale| f32_to_f16(scale)).collect();
         Ok(Packed { bits, inputs, outputs, qweight, qzeros, scales, g_idx: self.g_idx.clone() })
     }
 
@@ -231,7 +232,7 @@ impl Packed {
             }
         }
         let zeros = self.stored_zeros().into_iter().map(|stored| convention.zero(stored, bits)).collect();
-        let scales = self.scales.iter().map(|&scale| half_to_f32(scale)).collect();
+        let scales = self.scales.iter().map(|&scale| f16_to_f32(scale)).collect();
         Ok(Layer { bits, inputs, outputs, codes, zeros, scales, g_idx: self.g_idx.clone() })
     }
 

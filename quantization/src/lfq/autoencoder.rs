@@ -92,10 +92,15 @@ impl Autoencoder {
     ///
     /// # Errors
     /// [`LfqError`] for impossible settings.
-    pub fn new(config: &AutoencoderConfig, width: i64, run_seed: u64) -> Result<Self, LfqError> {
+    pub fn new(
+        config: &AutoencoderConfig,
+        width: i64,
+        run_seed: u64,
+        device: Device,
+    ) -> Result<Self, LfqError> {
         config.check()?;
         tch::manual_seed(seed::derive(run_seed, "autoencoder", 0) as i64);
-        let store = VarStore::new(Device::Cpu);
+        let store = VarStore::new(device);
         let root = store.root();
         let layers = |name: &str, sizes: [i64; 4]| {
             [0, 1, 2].map(|layer| Linear::new(&(&root / name / layer as i64), sizes[layer], sizes[layer + 1]))
@@ -137,7 +142,7 @@ fn through(layers: &[Linear; 3], x: &Tensor) -> Tensor {
     layers[2].forward(&layers[1].forward(&hidden).relu())
 }
 
-/// Trains an autoencoder on `patches` `[rows, width]` and measures it on `held_out`.
+/// Trains an autoencoder on `patches` `[rows, width]` and measures it on `held_out`, on the device of `patches`.
 ///
 /// ```text
 /// L = mean (x − x̂)² + w_c·L_commit + w_e·L_entropy
@@ -154,13 +159,14 @@ pub fn train(
         let found = format!("{:?}", patches.size());
         return Err(LfqError::Config { field: "patches", found, expected: "[rows, width]" });
     };
-    let model = Autoencoder::new(config, width, run_seed)?;
+    let model = Autoencoder::new(config, width, run_seed, patches.device())?;
     let mut optimiser = AdamW::new(&model.store, AdamWConfig::adam());
     let mut rng = seed::rng(run_seed, "batches", 0);
     for step in 0..config.steps {
         let chosen: Vec<i64> = (0..config.batch).map(|_| rng.random_range(0..rows)).collect();
         optimiser.zero_grad();
-        let loss = objective(&model, config, &patches.index_select(0, &Tensor::from_slice(&chosen)))?;
+        let chosen = Tensor::from_slice(&chosen).to_device(patches.device());
+        let loss = objective(&model, config, &patches.index_select(0, &chosen))?;
         loss.backward();
         clip_grad_norm(&model.store, 1.0).map_err(|source| LfqError::Diverged { step, source })?;
         optimiser.step(config.learning_rate * (config.steps - step) as f64 / config.steps as f64);
@@ -212,10 +218,10 @@ mod tests {
     #[test]
     fn impossible_settings_are_named() {
         let config = AutoencoderConfig { hidden: 0, ..AutoencoderConfig::small(4, true) };
-        let message = Autoencoder::new(&config, 3, 1).unwrap_err().to_string();
+        let message = Autoencoder::new(&config, 3, 1, Device::Cpu).unwrap_err().to_string();
         assert_eq!(message, "configuration: `hidden` is 0; expected a positive number");
         assert!(matches!(
-            Autoencoder::new(&AutoencoderConfig::small(30, true), 3, 1),
+            Autoencoder::new(&AutoencoderConfig::small(30, true), 3, 1, Device::Cpu),
             Err(LfqError::Bits { found: 30 })
         ));
     }

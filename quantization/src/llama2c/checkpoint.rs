@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::HEADER;
 use super::{Config, FormatError, Llama2cError, Tensor};
-use crate::atomic::{AtomicFile, read_exact_at};
+use common::files::{AtomicFile, read_exact_at};
 
 /// An open checkpoint; weights stay on disk.
 #[derive(Debug)]

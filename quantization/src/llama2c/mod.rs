@@ -19,7 +19,7 @@ pub use checkpoint::Checkpoint;
 pub use config::{Config, Tensor};
 pub use tokenizer::{Piece, Tokenizer};
 
-pub use crate::atomic::AtomicError;
+pub use common::files::FileError;
 
 /// A file of llama2.c that could not be read or written.
 #[derive(Debug, Error)]
@@ -34,7 +34,7 @@ pub enum Llama2cError {
     },
     /// The file cannot be written.
     #[error(transparent)]
-    Write(#[from] AtomicError),
+    Write(#[from] FileError),
     /// The file is something else or damaged.
     #[error("{path}: {problem}", path = path.display())]
     Content {

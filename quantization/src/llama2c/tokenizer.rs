@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{FormatError, Llama2cError};
-use crate::atomic::AtomicFile;
+use common::files::AtomicFile;
 
 /// A piece of the vocabulary.
 #[derive(Clone, Debug, PartialEq)]

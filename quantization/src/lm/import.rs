@@ -5,7 +5,7 @@ use std::path::Path;
 
 use common::nn::checkpoint;
 use serde::Deserialize;
-use tch::Kind;
+use tch::{Device, Kind};
 
 use super::config::{LmConfig, NormPosition, ProjectionKind};
 use super::export::to_pairs;
@@ -72,12 +72,20 @@ impl HuggingFaceConfig {
 /// # Errors
 /// [`LmError`] for missing files, another architecture, or weights that do not fit it.
 pub fn load_hugging_face(folder: &Path) -> Result<Model, LmError> {
+    load_hugging_face_on(Device::Cpu, folder)
+}
+
+/// The same on a device.
+///
+/// # Errors
+/// As [`load_hugging_face`].
+pub fn load_hugging_face_on(device: Device, folder: &Path) -> Result<Model, LmError> {
     let path = folder.join("config.json");
     let file = |problem: String| LmError::File { path: path.clone(), problem };
     let text = fs::read_to_string(&path).map_err(|error| file(error.to_string()))?;
     let parsed: HuggingFaceConfig = serde_json::from_str(&text).map_err(|error| file(error.to_string()))?;
     let config = parsed.architecture()?;
-    let model = Model::new(&config, 0)?;
+    let model = Model::on(device, &config, 0)?;
     let path = folder.join("model.safetensors");
     let mut weights = checkpoint::read(&path)?;
     for (name, tensor) in &mut weights {

@@ -20,7 +20,7 @@ pub use config::{Bitnet1, Decay, LmConfig, NormPosition, ProjectionKind, Schedul
 pub use data::{Corpus, windows};
 pub use error::LmError;
 pub use evaluate::{Evaluation, evaluate};
-pub use import::load_hugging_face;
+pub use import::{load_hugging_face, load_hugging_face_on};
 pub use model::{Mode, Model};
 pub use projection::Projection;
 pub use train::{History, train};

@@ -77,8 +77,16 @@ impl Model {
     /// # Errors
     /// [`LmError`] for sizes that do not fit.
     pub fn new(config: &LmConfig, run_seed: u64) -> Result<Self, LmError> {
+        Self::on(Device::Cpu, config, run_seed)
+    }
+
+    /// The model of [`Model::new`] on a device: it starts from the same weights everywhere.
+    ///
+    /// # Errors
+    /// As [`Model::new`].
+    pub fn on(device: Device, config: &LmConfig, run_seed: u64) -> Result<Self, LmError> {
         config.check()?;
-        let store = VarStore::new(Device::Cpu);
+        let store = VarStore::new(device);
         let root = store.root();
         let inner = &root / "model";
         let table = [config.vocabulary, config.width];
@@ -87,7 +95,7 @@ impl Model {
             (0..config.layers).map(|layer| Block::new(&(&inner / "layers" / layer), config)).collect();
         let norm = RmsNorm::new(&(&inner / "norm"), config.width, config.rms_epsilon);
         let output = (!config.tied).then(|| (&root / "lm_head").var("weight", &table, Init::Const(0.0)));
-        let rotations = rotations(config, Kind::Float);
+        let rotations = rotations(config, Kind::Float).to_device(device);
         let model = Self { config: *config, store, embedding, blocks, norm, output, rotations };
         model.initialise(run_seed);
         Ok(model)
@@ -152,6 +160,7 @@ impl Model {
     /// # Panics
     /// As [`Model::forward`].
     pub fn losses(&self, windows: &Tensor, mode: Mode<'_>) -> Tensor {
+        let windows = windows.to_device(self.store.device());
         let predicted = windows.size()[1] - 1;
         let logits = self.forward(&windows.narrow(1, 0, predicted), mode);
         let log_probs = logits.log_softmax(-1, logits.kind());
@@ -181,7 +190,7 @@ impl Model {
     /// # Errors
     /// [`LmError::Shape`] when the sizes differ; [`LmError`] for an impossible configuration.
     pub fn converted(&self, config: &LmConfig) -> Result<Self, LmError> {
-        let other = Self::new(config, 0)?;
+        let other = Self::on(self.store.device(), config, 0)?;
         let _guard = tch::no_grad_guard();
         let mut ours = self.store.variables();
         for (name, mut target) in named(&other.store) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::error::ModelFileError;
 use super::metadata::{hugging_face_config, scalar};
 use super::storage::{Entry, RowOrder, Storage};
+use crate::encoder::EncoderConfig;
 use crate::gguf::{Array, File, Metadata, Value};
 use crate::llama::{self, Config};
 
@@ -68,12 +69,19 @@ impl Storage for Gguf {
         config_of(&self.file).map_err(|problem| ModelFileError::config(self.file.path(), problem))
     }
 
+    fn encoder(&self) -> Option<EncoderConfig> {
+        EncoderConfig::from_gguf(&|key: &str| self.file.get(key).and_then(scalar))
+    }
+
     fn gguf_metadata(&self) -> Result<Metadata, ModelFileError> {
         Ok(self.file.metadata().clone())
     }
 
     fn hugging_face_config(&self) -> Result<serde_json::Value, ModelFileError> {
-        Ok(hugging_face_config(&self.config()?))
+        match self.encoder() {
+            Some(encoder) => Ok(encoder.hugging_face_config()),
+            None => Ok(hugging_face_config(&self.config()?)),
+        }
     }
 
     fn description(&self) -> Vec<(String, String)> {

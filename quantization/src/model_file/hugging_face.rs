@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::ModelFileError;
 use super::metadata::{json_scalar, llama_metadata};
 use super::storage::{Entry, RowOrder, Storage};
+use super::vocabulary::{self, Found};
+use crate::encoder::{self, EncoderConfig, Pooling};
 use crate::ggml::GgmlType;
 use crate::gguf::Metadata;
 use crate::gptq_layout::{self, Convention, Packed, QuantizeConfig, Verdict, zero_point_convention};
@@ -20,9 +22,11 @@ const JUDGED_LAYERS: usize = 8;
 /// One or several safetensors files.
 pub(super) struct Files {
     path: PathBuf,
+    folder: Option<PathBuf>,
     sharded: Sharded,
     json: Option<serde_json::Value>,
     config: Option<Result<Config, String>>,
+    encoder: Option<EncoderConfig>,
     quantize_config: Option<QuantizeConfig>,
     entries: Vec<Entry>,
     kinds: Vec<Kind>,
@@ -46,11 +50,17 @@ impl Files {
         let quantize_config = quantize_config(folder, json.as_ref())?;
         let has = |name: &str| has_tensor(&sharded, name);
         let config = json.as_ref().map(|json| read_config(json, &has).map_err(|error| error.to_string()));
+        let pooling = pooling(folder)?;
+        let encoder = json.as_ref().filter(|_| holds_encoder(&sharded)).and_then(|json| {
+            EncoderConfig::from_hugging_face(&|key: &str| json.get(key).and_then(json_scalar), pooling)
+        });
         let mut files = Self {
             path: path.to_owned(),
+            folder: folder.map(Path::to_owned),
             sharded,
             json,
             config,
+            encoder,
             quantize_config,
             entries: Vec::new(),
             kinds: Vec::new(),
@@ -102,9 +112,34 @@ impl Files {
                 entry.heads = entry.gguf_name.as_deref().and_then(|name| llama::permuted_heads(name, config));
             }
         }
+        if self.encoder.is_some() {
+            listed.iter_mut().for_each(|(entry, _)| entry.gguf_name = encoder::gguf_name(&entry.name));
+        }
         listed.sort_by(|a, b| natural(&a.0.name).cmp(&natural(&b.0.name)));
         (self.entries, self.kinds) = listed.into_iter().unzip();
         Ok(())
+    }
+
+    /// The vocabulary in the folder.
+    fn vocabulary(&self) -> Result<Found, ModelFileError> {
+        let of_encoder = self.encoder.as_ref().map(|encoder| encoder.vocab);
+        let of_llama =
+            || self.config.as_ref().and_then(|config| config.as_ref().ok()).map(|config| config.vocab);
+        match (&self.folder, of_encoder.or_else(of_llama)) {
+            (Some(folder), Some(vocab)) => vocabulary::read(folder, vocab),
+            _ => Ok(Found::Nothing),
+        }
+    }
+
+    fn encoder_keys(&self, encoder: &EncoderConfig, name: &str) -> Result<Metadata, ModelFileError> {
+        if !encoder.activation.starts_with("gelu") {
+            let problem = format!(
+                "`hidden_act` is `{}`, but GGUF files of the architecture `bert` have GELU; keep it as safetensors (--method rtn)",
+                encoder.activation
+            );
+            return Err(ModelFileError::content(&self.path, problem));
+        }
+        Ok(encoder.gguf_keys(name))
     }
 
     fn packed_entry(&self, prefix: &str) -> Result<(Entry, Kind), ModelFileError> {
@@ -229,7 +264,7 @@ fn has_tensor(sharded: &Sharded, gguf_name: &str) -> bool {
     sharded.tensor(&name).is_some() || packed().is_some_and(|name| sharded.tensor(&name).is_some())
 }
 
-fn read_json(path: &Path) -> Result<Option<serde_json::Value>, ModelFileError> {
+pub(super) fn read_json(path: &Path) -> Result<Option<serde_json::Value>, ModelFileError> {
     if !path.is_file() {
         return Ok(None);
     }
@@ -250,6 +285,22 @@ fn read_config(json: &serde_json::Value, has: &dyn Fn(&str) -> bool) -> Result<C
         });
     }
     Config::from_hugging_face(&get, has)
+}
+
+/// Whether there is an encoder's first block, plain or packed.
+fn holds_encoder(sharded: &Sharded) -> bool {
+    let first = |name: &str| encoder::gguf_name(name).as_deref() == Some("blk.0.attn_q.weight");
+    sharded.tensors().any(|(_, tensor)| {
+        first(&tensor.name)
+            || tensor.name.strip_suffix("qweight").is_some_and(|prefix| first(&format!("{prefix}weight")))
+    })
+}
+
+/// How sentence-transformers pools the encoder's states; the mean where it says nothing.
+fn pooling(folder: Option<&Path>) -> Result<Pooling, ModelFileError> {
+    let said = folder.map(|folder| read_json(&folder.join("1_Pooling/config.json"))).transpose()?.flatten();
+    let first = said.is_some_and(|said| said.get("pooling_mode_cls_token") == Some(&true.into()));
+    Ok(if first { Pooling::First } else { Pooling::Mean })
 }
 
 fn quantize_config(
@@ -330,21 +381,44 @@ impl Storage for Files {
         }
     }
 
+    fn encoder(&self) -> Option<EncoderConfig> {
+        self.encoder.clone()
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    fn vocabulary_note(&self) -> Result<Option<String>, ModelFileError> {
+        Ok(match self.vocabulary()? {
+            Found::Nothing => None,
+            Found::Keys(_, note) => note,
+            Found::Unknown(problem) => Some(format!("{problem}; the file gets no vocabulary")),
+        })
+    }
+
     fn gguf_metadata(&self) -> Result<Metadata, ModelFileError> {
         let folder = self.path.parent().and_then(Path::file_name);
         let name = folder.or(self.path.file_stem()).unwrap_or_default().to_string_lossy();
-        match self.config() {
-            Ok(config) => Ok(llama_metadata(&name, &config)),
-            Err(_) => {
+        let mut keys = match (&self.encoder, self.config()) {
+            (Some(encoder), _) => self.encoder_keys(encoder, &name)?,
+            (None, Ok(config)) => llama_metadata(&name, &config),
+            (None, Err(_)) => {
                 // A container of quantized tensors for programs that know the architecture by other means.
                 let kind =
                     self.json.as_ref().and_then(|json| json.get("model_type")).and_then(|kind| kind.as_str());
                 let mut keys = Metadata::default();
                 keys.set("general.architecture", kind.unwrap_or("unknown"));
                 keys.set("general.name", name.as_ref());
-                Ok(keys)
+                return Ok(keys);
+            }
+        };
+        if let Found::Keys(vocabulary, _) = self.vocabulary()? {
+            for (key, value) in vocabulary.iter() {
+                keys.set(key, value.clone());
             }
         }
+        Ok(keys)
     }
 
     fn hugging_face_config(&self) -> Result<serde_json::Value, ModelFileError> {

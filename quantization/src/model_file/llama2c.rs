@@ -128,7 +128,7 @@ impl Storage for Llama2c {
         let start = out.len();
         out.resize(start + rows.len() * row, 0);
         let at = self.starts[tensor] + (rows.start * row) as u64;
-        crate::atomic::read_exact_at(&self.file, &mut out[start..], at)
+        common::files::read_exact_at(&self.file, &mut out[start..], at)
             .map_err(|problem| ModelFileError::Io { path: self.path.clone(), problem })
     }
 

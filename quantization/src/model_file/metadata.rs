@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::vocabulary::{BYTE, CONTROL, NORMAL, UNKNOWN};
 use crate::gguf::{Metadata, Strings, Value};
 use crate::llama::{Config, Gate, Scalar};
 use crate::llama2c::Piece;
@@ -64,12 +65,6 @@ pub(super) fn llama_metadata(name: &str, config: &Config) -> Metadata {
     keys.set("tokenizer.ggml.model", "no_vocab");
     keys
 }
-
-/// Numbers of the kinds of pieces in `tokenizer.ggml.token_type`.
-const NORMAL: i32 = 1;
-const UNKNOWN: i32 = 2;
-const CONTROL: i32 = 3;
-const BYTE: i32 = 6;
 
 /// Puts the vocabulary of llama2.c in place of `no_vocab`: SentencePiece with byte pieces, ids 0 to 2 being unknown,
 /// beginning and end.

@@ -18,10 +18,12 @@ mod source;
 mod statistics;
 mod storage;
 mod tokenizer;
+mod vocabulary;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::encoder::{self, EncoderConfig};
 use crate::ggml;
 use crate::gguf::Metadata;
 use crate::gptq_layout::Verdict;
@@ -81,6 +83,34 @@ impl ModelFile {
     /// [`ModelFileError`] when there is none, or one that [`llama`] does not compute.
     pub fn config(&self) -> Result<llama::Config, ModelFileError> {
         self.storage.config()
+    }
+
+    /// The configuration of a BERT encoder, `None` for other models.
+    pub fn encoder(&self) -> Option<EncoderConfig> {
+        self.storage.encoder()
+    }
+
+    /// Folder of a Hugging Face model, with its tokenizer's files.
+    pub fn folder(&self) -> Option<&Path> {
+        self.storage.folder()
+    }
+
+    /// What is wrong with the vocabulary in [`Self::gguf_metadata`], if anything.
+    ///
+    /// # Errors
+    /// [`ModelFileError`] when its files cannot be read or do not fit the model.
+    pub fn vocabulary_note(&self) -> Result<Option<String>, ModelFileError> {
+        self.storage.vocabulary_note()
+    }
+
+    /// Name of a tensor in a Hugging Face checkpoint of the model's architecture, its own where there is none.
+    pub fn hugging_face_name(&self, entry: &Entry) -> String {
+        let gguf = entry.gguf_name.as_deref();
+        let known = match self.encoder() {
+            Some(_) => gguf.and_then(encoder::hugging_face_name),
+            None => gguf.filter(|_| self.config().is_ok()).and_then(llama::hugging_face_name),
+        };
+        known.unwrap_or_else(|| entry.name.clone())
     }
 
     /// The keys of a GGUF file with this model; `general.file_type` is left to the caller.

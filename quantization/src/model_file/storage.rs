@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::ModelFileError;
 use super::{gguf, hugging_face, llama2c};
+use crate::encoder::EncoderConfig;
 use crate::ggml::GgmlType;
 use crate::gguf::Metadata;
 use crate::gptq_layout::Verdict;
@@ -91,6 +92,24 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// [`ModelFileError`] when there is none or an unknown one.
     fn config(&self) -> Result<llama::Config, ModelFileError>;
+
+    /// The configuration of a BERT encoder.
+    fn encoder(&self) -> Option<EncoderConfig> {
+        None
+    }
+
+    /// Folder with a tokenizer's files.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
+
+    /// What is wrong with the vocabulary.
+    ///
+    /// # Errors
+    /// [`ModelFileError`] when its files cannot be read.
+    fn vocabulary_note(&self) -> Result<Option<String>, ModelFileError> {
+        Ok(None)
+    }
 
     /// The keys of a GGUF file with this model.
     ///

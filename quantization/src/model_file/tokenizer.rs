@@ -10,7 +10,8 @@ use crate::llama::{Tokenizer, TokenizerParts};
 use crate::llama2c;
 
 impl ModelFile {
-    /// The tokenizer: the file's own, or that of `other`, a GGUF file or a llama2.c vocabulary (`.bin`). Without a vocabulary, a model
+    /// The tokenizer: the file's own, or that of `other`, a GGUF file, a Hugging Face folder or a
+    /// llama2.c vocabulary (`.bin`). Without a vocabulary, a model
     /// of 256 tokens reads bytes.
     ///
     /// # Errors
@@ -19,9 +20,15 @@ impl ModelFile {
         let vocab = self.config()?.vocab;
         let (keys, path) = match other {
             None => (self.gguf_metadata()?, self.path()),
+            Some(path) if path.is_dir() => (Self::open(path)?.gguf_metadata()?, path),
             Some(path) => (keys_of(path)?, path),
         };
         let wrong = |problem: String| ModelFileError::content(path, problem);
+        if let (None, Some(note)) = (other, self.vocabulary_note()?) {
+            return Err(wrong(format!(
+                "its tokenizer is not understood: {note}; give one with --tokenizer, a GGUF file of the same model"
+            )));
+        }
         let parts = parts(&keys, vocab);
         let bare = ["no_vocab", "none", ""].contains(&parts.model.as_str());
         if bare && vocab != 256 {

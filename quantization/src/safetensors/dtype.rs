@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::float::f16_to_f32;
+
 /// Type of the elements of a tensor, in the order in which the reference sorts them.
 #[expect(non_camel_case_types, reason = "the names of the format")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,7 +92,7 @@ impl Dtype {
             Self::I8 => bytes.iter().map(|&byte| f32::from(byte as i8)).collect(),
             Self::I16 => convert(bytes, |b| f32::from(i16::from_le_bytes(b))),
             Self::U16 => convert(bytes, |b| f32::from(u16::from_le_bytes(b))),
-            Self::F16 => convert(bytes, |b| half_to_f32(u16::from_le_bytes(b))),
+            Self::F16 => convert(bytes, |b| f16_to_f32(u16::from_le_bytes(b))),
             Self::BF16 => convert(bytes, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
             Self::I32 => convert(bytes, |b| i32::from_le_bytes(b) as f32),
             Self::U32 => convert(bytes, |b| u32::from_le_bytes(b) as f32),
@@ -108,36 +110,6 @@ fn convert<const N: usize>(bytes: &[u8], decode: impl Fn([u8; N]) -> f32) -> Vec
     bytes.chunks_exact(N).map(exact).collect()
 }
 
-/// Value of a half-precision number; exact.
-pub(crate) fn half_to_f32(bits: u16) -> f32 {
-    let sign = u32::from(bits & 0x8000) << 16;
-    let rest = u32::from(bits & 0x7fff);
-    let magnitude = match rest >> 10 {
-        0 => (rest as f32 * 2_f32.powi(-24)).to_bits(),
-        31 => 0x7f80_0000 | (rest & 0x3ff) << 13,
-        _ => (rest << 13) + (112 << 23),
-    };
-    f32::from_bits(sign | magnitude)
-}
-
-/// Nearest half-precision number, ties to even; too large becomes infinity.
-pub(crate) fn f32_to_half(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let sign = (bits >> 16 & 0x8000) as u16;
-    let magnitude = bits & 0x7fff_ffff;
-    let half = if magnitude > 0x7f80_0000 {
-        0x7e00 | (magnitude >> 13 & 0x3ff)
-    } else if magnitude >= 0x4780_0000 {
-        0x7c00
-    } else if magnitude < 0x3880_0000 {
-        // Below 2⁻¹⁴ the spacing is 2⁻²⁴; adding 1/2 makes the sum's own rounding do the work.
-        (f32::from_bits(magnitude) + 0.5).to_bits() - 0.5_f32.to_bits()
-    } else {
-        (magnitude + 0xfff + (magnitude >> 13 & 1) - (112 << 23)) >> 13
-    };
-    sign | half as u16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,34 +118,6 @@ mod tests {
     fn names_follow_the_order_of_the_variants() {
         for (place, (dtype, name, _)) in NAMES.into_iter().enumerate() {
             assert_eq!((dtype as usize, Dtype::from_name(name)), (place, Some(dtype)));
-        }
-    }
-
-    #[test]
-    fn every_half_survives_the_way_through_f32() {
-        for bits in 0..=u16::MAX {
-            let value = half_to_f32(bits);
-            let back = f32_to_half(value);
-            assert!(back == bits || (value.is_nan() && half_to_f32(back).is_nan()), "{bits:04x} {back:04x}");
-        }
-    }
-
-    #[test]
-    fn halves_round_to_nearest_with_ties_to_even() {
-        for (value, bits) in [
-            (1.0, 0x3c00),
-            (1.0 + 1.0 / 2048.0, 0x3c00),
-            (1.0 + 3.0 / 2048.0, 0x3c02),
-            (65504.0, 0x7bff),
-            (65519.0, 0x7bff),
-            (65520.0, 0x7c00),
-            (1e9, 0x7c00),
-            (2_f32.powi(-24), 1),
-            (2_f32.powi(-25), 0),
-            (1.5 * 2_f32.powi(-24), 2),
-            (-2.0, 0xc000),
-        ] {
-            assert_eq!(f32_to_half(value), bits, "{value}");
         }
     }
 

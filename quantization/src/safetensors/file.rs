@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::{Header, HeaderError, NotANumber, TensorInfo};
-use crate::atomic::read_exact_at;
+use common::files::read_exact_at;
 
 /// A safetensors file that could not be read.
 #[derive(Debug, Error)]

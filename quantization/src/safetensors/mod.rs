@@ -14,13 +14,12 @@ mod sharded;
 mod writer;
 
 pub use dtype::{Dtype, NotANumber};
-pub(crate) use dtype::{f32_to_half, half_to_f32};
 pub use file::{File, ReadError};
 pub use header::{Header, HeaderError, TensorInfo};
 pub use sharded::{Sharded, ShardedError};
 pub use writer::{WriteError, Writer};
 
-pub use crate::atomic::AtomicError;
+pub use common::files::FileError;
 
 /// Longest header that is read, in bytes (the reference's limit).
 pub const MAX_HEADER: u64 = 100_000_000;

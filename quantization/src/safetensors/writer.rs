@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::{Dtype, TensorInfo};
-use crate::atomic::{AtomicError, AtomicFile};
+use common::files::{AtomicFile, FileError};
 
 /// A safetensors file that could not be written.
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// The file system refuses.
     #[error(transparent)]
-    File(#[from] AtomicError),
+    File(#[from] FileError),
     /// Tensors that a reader would refuse.
     #[error("{path}: {problem}", path = path.display())]
     Content {
@@ -35,6 +35,8 @@ pub struct Writer {
     tensors: Vec<TensorInfo>,
     /// Place in `tensors` of those that are not written yet.
     missing: HashMap<String, usize>,
+    /// Place in `tensors` of the one that is being written, and the bytes of it that are.
+    open: Option<(usize, u64)>,
     data_start: u64,
 }
 
@@ -65,7 +67,7 @@ impl Writer {
         file.write(&(header.len() as u64).to_le_bytes())?;
         file.write(&header)?;
         let data_start = 8 + header.len() as u64;
-        Ok(Self { path, file, tensors, missing, data_start })
+        Ok(Self { path, file, tensors, missing, open: None, data_start })
     }
 
     /// Tensors in the order of their data, the best order to write them in.
@@ -78,17 +80,62 @@ impl Writer {
     /// # Errors
     /// [`WriteError`] for an unknown name, a second time, the wrong number of bytes, or a disk that refuses.
     pub fn write_tensor(&mut self, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
+        self.begin(name)?;
+        if let Some((place, _)) = self.open {
+            let size = self.tensors[place].bytes();
+            if bytes.len() as u64 != size {
+                return Err(self.wrong_size(place, bytes.len() as u64));
+            }
+        }
+        self.append(bytes)
+    }
+
+    /// Begins a tensor whose data come in pieces through [`Self::append`].
+    ///
+    /// # Errors
+    /// [`WriteError`] for an unknown name, a second time, another tensor that is not whole, or a disk that refuses.
+    pub fn begin(&mut self, name: &str) -> Result<(), WriteError> {
+        self.check_open()?;
         let Some(place) = self.missing.remove(name) else {
             return Err(self.content(format!("tensor `{name}` is unknown or written already")));
         };
-        let (start, size) = (self.tensors[place].start, self.tensors[place].bytes());
-        if bytes.len() as u64 != size {
-            let problem =
-                format!("tensor `{name}` comes with {} bytes, its type and shape take {size}", bytes.len());
-            return Err(self.content(problem));
+        self.open = Some((place, 0));
+        Ok(self.file.seek(self.data_start + self.tensors[place].start)?)
+    }
+
+    /// Writes the next bytes of the tensor that was begun.
+    ///
+    /// # Errors
+    /// [`WriteError`] for more bytes than the tensor has, without one that was begun, or for a disk that refuses.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        let Some((place, written)) = self.open else {
+            return Err(self.content("data come before a tensor was begun".to_owned()));
+        };
+        let written = written + bytes.len() as u64;
+        if written > self.tensors[place].bytes() {
+            return Err(self.wrong_size(place, written));
         }
-        self.file.seek(self.data_start + start)?;
+        self.open = Some((place, written));
         Ok(self.file.write(bytes)?)
+    }
+
+    /// Refuses to leave a tensor that is not whole.
+    fn check_open(&self) -> Result<(), WriteError> {
+        match self.open {
+            Some((place, written)) if written < self.tensors[place].bytes() => {
+                Err(self.wrong_size(place, written))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn wrong_size(&self, place: usize, found: u64) -> WriteError {
+        let tensor = &self.tensors[place];
+        self.content(format!(
+            "tensor `{}` comes with {found} bytes, its type and shape take {}",
+            tensor.name,
+            tensor.bytes()
+        ))
     }
 
     /// Flushes the file to the disk and gives it its name.
@@ -96,6 +143,7 @@ impl Writer {
     /// # Errors
     /// [`WriteError`] when a tensor is missing or the disk refuses; an older file stays.
     pub fn finish(self) -> Result<(), WriteError> {
+        self.check_open()?;
         if let Some(name) = self.missing.keys().min() {
             let count = self.missing.len();
             return Err(

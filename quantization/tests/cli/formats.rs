@@ -190,3 +190,42 @@ fn inspect_tells_values_costs_and_draws() {
     let listed = succeeds(at, &["inspect", "m", "--header"]);
     assert!(listed.contains("model.layers.0.mlp.down_proj.weight") && !listed.contains("deviation"));
 }
+
+#[test]
+fn the_longer_search_lowers_the_error_in_the_same_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(&at.join("m"), WIDE, |_, _| ());
+    fs::write(at.join("text.txt"), prose(2000)).unwrap();
+    succeeds(at, &["imatrix", "m", "text.txt", "m.imatrix", "-q"]);
+    let original = quantization::model_file::ModelFile::open(at.join("m")).unwrap();
+    let name = "blk.0.ffn_up.weight";
+    let order = quantization::model_file::RowOrder::Pairs;
+    let weights = original.weights(original.find(name).unwrap(), order).unwrap();
+    let error_of = |out: &str| -> f64 {
+        let back = decoded(&File::open(at.join(out)).unwrap(), name);
+        weights.iter().zip(&back).map(|(x, y)| f64::from(x - y).powi(2)).sum()
+    };
+    let common = ["--type", "Q3_K_S", "-q"];
+    succeeds(at, &[&["quantize", "m", "ggml.gguf", "--search", "ggml"], &common[..]].concat());
+    succeeds(at, &[&["quantize", "m", "best.gguf", "--search", "best"], &common[..]].concat());
+    assert!(error_of("best.gguf") < error_of("ggml.gguf"));
+    let sizes = ["best.gguf", "ggml.gguf"].map(|out| fs::metadata(at.join(out)).unwrap().len());
+    assert_eq!(sizes[0], sizes[1]);
+    succeeds(
+        at,
+        &[&["quantize", "m", "w.gguf", "--search", "best", "--imatrix", "m.imatrix"], &common[..]].concat(),
+    );
+    assert!(error_of("w.gguf") > error_of("best.gguf"), "another error is lowered");
+    succeeds(at, &["quantize", "m", "b.gguf", "--search", "best", "--target-bpw", "4.2", "-q"]);
+    let said = super::error(at, &["quantize", "m", "out.gguf", "--type", "Q8_0", "--search", "best"]);
+    assert!(
+        said.starts_with(
+            "the search `best` has no effect: no tensor becomes Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, the types"
+        ),
+        "{said}"
+    );
+    assert!(!at.join("out.gguf").exists());
+    let said = super::error(at, &["quantize", "m", "out", "--method", "rtn", "--search", "best"]);
+    assert!(said.starts_with("--search has no meaning with --method rtn"), "{said}");
+}

@@ -47,9 +47,10 @@ fn memory_stays_below_the_largest_tensor() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     write_big(at);
-    let runs: [&[&str]; 2] = [
+    let runs: [&[&str]; 3] = [
         &["quantize", "big.safetensors", "a.gguf", "--type", "Q8_0", "--threads", "2"],
         &["quantize", "big.safetensors", "b", "--method", "rtn", "--threads", "2"],
+        &["dequantize", "big.safetensors", "c.safetensors", "--type", "F32", "--threads", "2"],
     ];
     for arguments in runs {
         let mut child = start(at, arguments);

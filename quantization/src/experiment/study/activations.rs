@@ -10,8 +10,8 @@ use common::stats;
 use crate::affine::{Fit, Granularity, Grid, Parameters, Shrink, fake_quantize, measure};
 use crate::calibration::{Method, Observer, Shape, Smoothing};
 use crate::experiment::lab::{Amount, Lab, Scored, Subject};
-use crate::experiment::outcome::Outcome;
 use crate::llama::{Baseline, Hooks, Role};
+use common::outcome::Outcome;
 
 /// Inputs that several layers share count once.
 type Site = (usize, Role);

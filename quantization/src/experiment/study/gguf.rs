@@ -8,10 +8,10 @@ use common::report::{Table, number};
 use common::{data, stats};
 
 use crate::experiment::lab::{Amount, Lab, Scored, Subject};
-use crate::experiment::outcome::Outcome;
 use crate::ggml::{self, GgmlType};
 use crate::llama::{Baseline, BoxError, Config, Hooks, LoadedTensor, Loading, Model, Role, TensorSource};
 use crate::model_file::ModelFile;
+use common::outcome::Outcome;
 
 /// Types on the 256-wide model, by falling size.
 const WIDE: [GgmlType; 13] = {

@@ -8,10 +8,10 @@ use common::stats;
 
 use crate::affine::{Fit, Grid, Shrink};
 use crate::experiment::lab::{Amount, Lab, Subject};
-use crate::experiment::outcome::Outcome;
 use crate::gptq::{Options, Order, gptq};
 use crate::memory::Groups;
 use crate::sequential::{Layer, Measuring, quantize_blocks};
+use common::outcome::Outcome;
 
 struct Way {
     name: &'static str,

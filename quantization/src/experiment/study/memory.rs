@@ -10,12 +10,12 @@ use rand::Rng;
 
 use crate::affine::Grid;
 use crate::experiment::lab::Subject;
-use crate::experiment::outcome::{Drawing, Outcome};
 use crate::ggml::{self, GgmlType};
 use crate::gguf;
 use crate::gptq_layout::{Convention, Layer};
 use crate::memory::{Groups, bytes};
 use crate::model_file::ModelFile;
+use common::outcome::{Drawing, Outcome};
 
 /// Types that are written to disk and measured.
 const KINDS: [GgmlType; 10] = {

@@ -1,6 +1,7 @@
 //! One module per chapter: what is measured and how.
 
 mod activations;
+mod encoder;
 mod gguf;
 mod gptq;
 mod memory;
@@ -12,19 +13,23 @@ mod weights;
 
 pub(super) use pictures::PHOTOGRAPHS;
 
-use std::path::Path;
-
 use anyhow::Result;
 use common::report::number;
 
+use super::Places;
 use super::design::{Job, Study};
-use super::outcome::Outcome;
 use crate::llama::Baseline;
+use common::outcome::Outcome;
+
+/// Data set of the sentences that the encoder reads.
+pub(super) const QUESTIONS: &str = "xquad-en";
 
 /// Carries out one study.
-pub(super) fn run(job: &Job, root: &Path) -> Result<Outcome> {
-    let (preset, amount) = (job.preset, job.preset.amount());
+pub(super) fn run(job: &Job, places: &Places) -> Result<Outcome> {
+    let (preset, amount, root) = (job.preset, job.preset.amount(), places.root.as_path());
     match job.study {
+        Study::EncoderWeights { bits } => encoder::weights(bits, places),
+        Study::EncoderTypes => encoder::types(preset, places),
         Study::Memory => memory::run(root),
         Study::Weights { subject, bits } => weights::run(subject, bits, amount, root),
         Study::Gptq { subject, bits } => gptq::run(subject, bits, amount, root),
@@ -32,10 +37,12 @@ pub(super) fn run(job: &Job, root: &Path) -> Result<Outcome> {
         Study::Activations { subject, bits } => activations::run(subject, bits, amount, root),
         Study::Ternary => ternary::run(),
         Study::Residual => residual::run(preset, root),
-        Study::Bitnet { size, arm, seed } => training::bitnet(preset, size, arm, seed, root),
-        Study::Ptq { seed } => training::ptq(preset, seed, root),
-        Study::Qat { bits, seed } => training::qat(preset, bits, seed, root),
-        Study::Lfq { bits, entropy, seed } => pictures::run(preset, bits, entropy, seed, root),
+        Study::Bitnet { size, arm, seed } => training::bitnet((preset, places.device), size, arm, seed, root),
+        Study::Ptq { seed } => training::ptq((preset, places.device), seed, root),
+        Study::Qat { bits, seed } => training::qat((preset, places.device), bits, seed, root),
+        Study::Lfq { bits, entropy, seed } => {
+            pictures::run((preset, places.device), bits, entropy, seed, root)
+        }
     }
 }
 

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use common::data;
+use tch::Device;
 
 use crate::experiment::design::Preset;
-use crate::experiment::outcome::Outcome;
 use crate::lfq::{AutoencoderConfig, EntropyConfig, photographs, random_patches, train};
+use common::outcome::Outcome;
 
 /// Data set of the photographs.
 pub(in crate::experiment) const PHOTOGRAPHS: &str = "coco-ccby-29";
@@ -18,7 +19,13 @@ const TEMPERATURE: f64 = 0.1;
 /// Side of a patch, pixels.
 const SIDE: i64 = 8;
 
-pub(super) fn run(preset: Preset, bits: u32, entropy: bool, seed: u64, root: &Path) -> Result<Outcome> {
+pub(super) fn run(
+    (preset, device): (Preset, Device),
+    bits: u32,
+    entropy: bool,
+    seed: u64,
+    root: &Path,
+) -> Result<Outcome> {
     let folder = data::locate(root, PHOTOGRAPHS)?.folder.join("images");
     let images = photographs(&folder, usize::MAX)?;
     ensure!(
@@ -32,8 +39,8 @@ pub(super) fn run(preset: Preset, bits: u32, entropy: bool, seed: u64, root: &Pa
         Preset::Cpu => (1500, 20_000),
         Preset::Full => (20_000, 200_000),
     };
-    let patches = random_patches(&images[..LEARNED], SIDE, count, seed)?;
-    let scored = random_patches(&images[LEARNED..], SIDE, count, seed + 1)?;
+    let patches = random_patches(&images[..LEARNED], SIDE, count, seed)?.to_device(device);
+    let scored = random_patches(&images[LEARNED..], SIDE, count, seed + 1)?.to_device(device);
     let small = AutoencoderConfig::small(i64::from(bits), entropy);
     let entropy_config = EntropyConfig { temperature: TEMPERATURE, ..small.entropy };
     let config = AutoencoderConfig { steps, entropy: entropy_config, ..small };

@@ -10,8 +10,8 @@ use matrixmultiply::sgemm;
 
 use crate::experiment::design::Preset;
 use crate::experiment::lab::{Lab, Subject};
-use crate::experiment::outcome::Outcome;
 use crate::llama::{Hooks, Role};
+use common::outcome::Outcome;
 
 /// Neighbours that are looked for.
 const NEIGHBOURS: usize = 10;

@@ -7,9 +7,9 @@ use common::report::{Table, number};
 use common::{seed, stats};
 use rand::Rng;
 
-use crate::experiment::outcome::Outcome;
 use crate::kernel::{self, TernaryMatrix};
 use crate::llama::{Matrix, Threads};
+use common::outcome::Outcome;
 
 /// Inputs and outputs of the layer.
 const WIDTH: usize = 2048;

@@ -4,15 +4,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use common::data;
+use tch::Device;
 
 use crate::experiment::design::{Arm, Preset, QAT_BITS, Size};
 use crate::experiment::lab::Subject;
-use crate::experiment::outcome::Outcome;
 use crate::lm::{
-    Bitnet1, Corpus, LmConfig, Model, ProjectionKind, TrainConfig, evaluate, load_hugging_face, train,
+    Bitnet1, Corpus, LmConfig, Model, ProjectionKind, TrainConfig, evaluate, load_hugging_face_on, train,
     windows,
 };
 use crate::qat::{FakeQuantConfig, StepRule, WeightConfig};
+use common::outcome::Outcome;
 
 /// Steps between two points of a learning curve.
 const CURVE_STEP: usize = 20;
@@ -38,7 +39,13 @@ pub(super) fn sizes(preset: Preset, size: Size) -> (i64, i64, TrainConfig) {
     }
 }
 
-pub(super) fn bitnet(preset: Preset, size: Size, arm: Arm, seed: u64, root: &Path) -> Result<Outcome> {
+pub(super) fn bitnet(
+    (preset, device): (Preset, Device),
+    size: Size,
+    arm: Arm,
+    seed: u64,
+    root: &Path,
+) -> Result<Outcome> {
     let corpus = corpus(root)?;
     let (layers, width, config) = sizes(preset, size);
     let projection = match arm {
@@ -46,7 +53,7 @@ pub(super) fn bitnet(preset: Preset, size: Size, arm: Arm, seed: u64, root: &Pat
         Arm::B158 => ProjectionKind::BitnetB158,
         Arm::B1 => ProjectionKind::Bitnet1(Bitnet1 { shifted_gate: true }),
     };
-    let model = Model::new(&LmConfig::bytes(layers, width, projection), seed)?;
+    let model = Model::on(device, &LmConfig::bytes(layers, width, projection), seed)?;
     let mut outcome = Outcome::default();
     let curve = &mut outcome.curve;
     train(&model, &corpus.train, &config, seed, |step, loss| {
@@ -76,10 +83,10 @@ fn fine_tuning(preset: Preset) -> TrainConfig {
     }
 }
 
-fn pretrained(root: &Path) -> Result<Model> {
+fn pretrained(device: Device, root: &Path) -> Result<Model> {
     let [model, _] = Subject::Shakespeare.files();
     let folder = data::locate(root, model.0)?.folder;
-    load_hugging_face(&folder).with_context(|| format!("loading {}", folder.display()))
+    load_hugging_face_on(device, &folder).with_context(|| format!("loading {}", folder.display()))
 }
 
 fn quantized(bits: u32, step: StepRule) -> ProjectionKind {
@@ -87,10 +94,10 @@ fn quantized(bits: u32, step: StepRule) -> ProjectionKind {
     ProjectionKind::FakeQuant(FakeQuantConfig { weights, activations: None })
 }
 
-pub(super) fn ptq(preset: Preset, seed: u64, root: &Path) -> Result<Outcome> {
+pub(super) fn ptq((preset, device): (Preset, Device), seed: u64, root: &Path) -> Result<Outcome> {
     let corpus = corpus(root)?;
     let windows = held_out(&corpus, preset)?;
-    let model = pretrained(root)?;
+    let model = pretrained(device, root)?;
     let mut outcome = Outcome::default();
     outcome.put("qat", "as-published", "nll", vec![evaluate(&model, &windows)?.nats_per_byte]);
     train(&model, &corpus.train, &fine_tuning(preset), seed, |_, _| true)?;
@@ -103,9 +110,9 @@ pub(super) fn ptq(preset: Preset, seed: u64, root: &Path) -> Result<Outcome> {
     Ok(outcome)
 }
 
-pub(super) fn qat(preset: Preset, bits: u32, seed: u64, root: &Path) -> Result<Outcome> {
+pub(super) fn qat((preset, device): (Preset, Device), bits: u32, seed: u64, root: &Path) -> Result<Outcome> {
     let corpus = corpus(root)?;
-    let model = pretrained(root)?;
+    let model = pretrained(device, root)?;
     let config = LmConfig { projection: quantized(bits, StepRule::Learned), ..*model.config() };
     let model = model.converted(&config)?;
     train(&model, &corpus.train, &fine_tuning(preset), seed, |_, _| true)?;

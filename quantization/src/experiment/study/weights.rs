@@ -9,9 +9,9 @@ use crate::affine::{
     Fit, Granularity, Grid, Shrink, best_clip, clip_curve, fake_quantize, measure, quantize,
 };
 use crate::experiment::lab::{Amount, Lab, Subject};
-use crate::experiment::outcome::{Drawing, Outcome};
 use crate::llama::Baseline;
 use crate::memory::Groups;
+use common::outcome::{Drawing, Outcome};
 
 /// A way to round: its name and what it is.
 pub(super) struct Way {
@@ -27,7 +27,7 @@ impl Way {
     }
 
     /// Bits per weight with a 16-bit scale and, on an asymmetric grid, a zero-point of as many bits as a code.
-    fn bits_per_weight(&self, rows: usize, columns: usize) -> f64 {
+    pub(super) fn bits_per_weight(&self, rows: usize, columns: usize) -> f64 {
         let group_size = match self.granularity {
             Granularity::Tensor => rows * columns,
             Granularity::Channel => columns,
@@ -39,7 +39,7 @@ impl Way {
     }
 }
 
-fn ways(bits: u32) -> Vec<Way> {
+pub(super) fn ways(bits: u32) -> Vec<Way> {
     let plain = Grid::asymmetric(bits).with_half_scales();
     let granularities = [
         ("tensor", Granularity::Tensor),

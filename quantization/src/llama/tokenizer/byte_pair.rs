@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::gpt2_words::words;
+use super::cut::Cut;
 use super::merge::{Symbol, merge};
 use super::{Specials, TokenizerError, TokenizerParts, kinds};
 
@@ -16,14 +16,15 @@ pub struct BytePair {
     bytes: Vec<Option<u32>>,
     /// Rank and token of the merge of two tokens.
     merges: HashMap<(u32, u32), (u32, u32)>,
+    cut: Cut,
+    /// Pieces by their letters, where a word that is one is not merged.
+    whole: HashMap<Vec<u8>, u32>,
     pub(super) specials: Specials,
 }
 
 impl BytePair {
     pub(super) fn new(parts: TokenizerParts) -> Result<Self, TokenizerError> {
-        if let Some(name) = parts.pre.as_deref().filter(|name| !["gpt-2", "default"].contains(name)) {
-            return Err(TokenizerError::Words { found: name.to_owned() });
-        }
+        let cut = Cut::named(parts.pre.as_deref())?;
         let count = parts.pieces.len();
         if !parts.types.is_empty() && parts.types.len() != count {
             return Err(TokenizerError::Length { what: "types", found: parts.types.len(), pieces: count });
@@ -36,6 +37,8 @@ impl BytePair {
                 rule(line, &ids).ok_or_else(|| TokenizerError::Merge { rank, found: line.clone() })?;
             merges.entry((merge.0, merge.1)).or_insert((rank as u32, merge.2));
         }
+        let whole = |(piece, &id): (&&[u8], &u32)| (spelled(piece), id);
+        let whole = if cut.takes_whole_words() { ids.iter().map(whole).collect() } else { HashMap::new() };
         let letter = |byte: u8| ids.get(letter_of(byte).to_string().as_bytes()).copied();
         Ok(Self {
             specials: Specials::new(&parts, false),
@@ -43,11 +46,17 @@ impl BytePair {
             pieces: parts.pieces.iter().map(|piece| spelled(piece)).collect(),
             kinds: if parts.types.is_empty() { vec![kinds::NORMAL; count] } else { parts.types },
             merges,
+            cut,
+            whole,
         })
     }
 
     pub(super) fn encode(&self, text: &str, out: &mut Vec<u32>) {
-        for word in words(text) {
+        for word in self.cut.words(text) {
+            if let Some(&token) = self.whole.get(word.as_bytes()) {
+                out.push(token);
+                continue;
+            }
             let symbols = word.bytes().enumerate().map(|(start, byte)| {
                 let token = self.bytes[usize::from(byte)].or(self.specials.unknown);
                 Symbol { start, end: start + 1, token }
@@ -74,7 +83,7 @@ impl BytePair {
 }
 
 /// Tokens of the two sides of `a b`, and of their concatenation.
-fn rule(line: &str, ids: &HashMap<&[u8], u32>) -> Option<(u32, u32, u32)> {
+pub(super) fn rule(line: &str, ids: &HashMap<&[u8], u32>) -> Option<(u32, u32, u32)> {
     // The first space may not be a side's own first byte: a space is spelled Ġ, so the only one separates.
     let (left, right) = line.split_once(' ')?;
     let joined = [left, right].concat();

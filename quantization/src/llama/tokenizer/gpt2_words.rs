@@ -7,9 +7,14 @@
 /// ```
 /// Source: openai/gpt-2, `src/encoder.py`.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    cut(text, first_word)
+}
+
+/// The pieces of a text, each as long as `first` says of what is left.
+pub(super) fn cut(text: &str, first: impl Fn(&str) -> Option<usize>) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        let (word, after) = rest.split_at(first_word(rest)?);
+        let (word, after) = rest.split_at(first(rest)?);
         rest = after;
         Some(word)
     })
@@ -17,7 +22,7 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// Classes of characters that stay together.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
+pub(super) enum Class {
     Space,
     Letter,
     Number,
@@ -40,18 +45,18 @@ fn first_word(text: &str) -> Option<usize> {
 }
 
 /// A run of spaces: all at the end of the text or when it is one character, else all but the last.
-fn spaces(text: &str) -> usize {
+pub(super) fn spaces(text: &str) -> usize {
     let length = run(text, Class::Space);
     let last = text[..length].chars().next_back().map_or(0, char::len_utf8);
     if length == text.len() || length == last { length } else { length - last }
 }
 
 /// Bytes of the leading characters of one class.
-fn run(text: &str, kind: Class) -> usize {
+pub(super) fn run(text: &str, kind: Class) -> usize {
     text.char_indices().find(|&(_, char)| class(char) != kind).map_or(text.len(), |(place, _)| place)
 }
 
-fn class(char: char) -> Class {
+pub(super) fn class(char: char) -> Class {
     if char.is_whitespace() {
         Class::Space
     } else if char.is_numeric() {

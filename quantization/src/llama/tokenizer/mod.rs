@@ -1,7 +1,9 @@
 //! Text to tokens and back.
 
 mod byte_pair;
+mod cut;
 mod gpt2_words;
+mod llama3_words;
 mod merge;
 mod sentence_piece;
 mod utf8;
@@ -31,7 +33,7 @@ pub enum TokenizerError {
         found: String,
     },
     /// A way to cut words that this module does not know.
-    #[error("`tokenizer.ggml.pre` is `{found}`, expected `gpt-2`")]
+    #[error("`tokenizer.ggml.pre` is `{found}`, expected `gpt-2`, `llama-bpe`, `qwen2` or `smollm`")]
     Words {
         /// Its name.
         found: String,
@@ -77,7 +79,7 @@ pub struct TokenizerParts {
     pub scores: Vec<f32>,
     /// `token_type`.
     pub types: Vec<i32>,
-    /// `merges`.
+    /// `merges`; of `llama` only where they decide, and not the scores.
     pub merges: Vec<String>,
     /// `bos_token_id`.
     pub bos: Option<u32>,

@@ -1,14 +1,17 @@
-//! SentencePiece's byte-pair encoding with scores, as llama2.c and llama.cpp compute it.
+//! SentencePiece's byte-pair encoding with scores, as llama2.c and llama.cpp compute it, or with listed merges, as Hugging Face
+//! does.
 
 use std::collections::HashMap;
 
+use super::byte_pair::rule;
 use super::merge::{Symbol, merge};
 use super::{Specials, TokenizerError, TokenizerParts, kinds};
 
 /// How SentencePiece spells a space.
 const SPACE: &str = "\u{2581}";
 
-/// Merges the adjacent pair whose joined piece has the highest score, until none is a piece.
+/// Merges the adjacent pair whose joined piece has the highest score, until none is a piece; where the merges are listed, the
+/// pair whose merge comes first.
 #[derive(Clone, Debug)]
 pub struct SentencePiece {
     /// Pieces with [`SPACE`] for the space.
@@ -18,6 +21,8 @@ pub struct SentencePiece {
     tokens: HashMap<Vec<u8>, u32>,
     /// Token of each byte, for characters without a piece.
     bytes: Vec<Option<u32>>,
+    /// Rank and token of the merge of two tokens; empty where scores decide.
+    merges: HashMap<(u32, u32), (u32, u32)>,
     add_space: bool,
     pub(super) specials: Specials,
 }
@@ -40,7 +45,15 @@ impl SentencePiece {
                 tokens.entry(piece.clone()).or_insert(id as u32);
             }
         }
+        let ids: HashMap<&[u8], u32> = tokens.iter().map(|(piece, &id)| (&piece[..], id)).collect();
+        let mut merges = HashMap::with_capacity(parts.merges.len());
+        for (rank, line) in parts.merges.iter().enumerate() {
+            if let Some((left, right, token)) = rule(line, &ids) {
+                merges.entry((left, right)).or_insert((rank as u32, token));
+            }
+        }
         Ok(Self {
+            merges,
             specials: Specials::new(&parts, true),
             pieces: parts.pieces,
             scores: parts.scores,
@@ -63,6 +76,10 @@ impl SentencePiece {
             Symbol { start, end, token: self.tokens.get(&bytes[start..end]).copied() }
         });
         let merged = merge(symbols.collect(), |left, right| {
+            if !self.merges.is_empty() {
+                let &(rank, token) = self.merges.get(&(left.token?, right.token?))?;
+                return Some((-(rank as f32), token));
+            }
             let token = *self.tokens.get(&bytes[left.start..right.end])?;
             Some((self.scores[token as usize], token))
         });
