@@ -5,6 +5,8 @@
 mod bad_input;
 #[path = "cli/formats.rs"]
 mod formats;
+#[path = "cli/importance.rs"]
+mod importance;
 #[path = "cli/models.rs"]
 mod models;
 #[path = "cli/real_models.rs"]
