@@ -7,9 +7,9 @@
 use rayon::prelude::*;
 
 /// Columns of a block.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 /// Rows that one task updates.
-const BAND: usize = 128;
+const BAND: usize = 256;
 
 /// `U`, upper triangular with `UᵀU = H⁻¹`, `[width, width]`; none when `H` is not positive definite.
 ///

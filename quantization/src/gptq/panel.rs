@@ -15,8 +15,9 @@ const STEP: usize = 16;
 pub(super) struct Shared<'a> {
     pub(super) options: &'a Options,
     pub(super) plan: &'a Plan,
-    /// `U` in 32 bits, `[columns, columns]`, in the order of quantization.
+    /// `U` in 32 bits, `[columns, columns]`, in the order of quantization; rows are `stride` apart.
     pub(super) factor: &'a [f32],
+    pub(super) stride: usize,
     pub(super) columns: usize,
     pub(super) groups: usize,
 }
@@ -67,9 +68,9 @@ impl Shared<'_> {
             }
             for strip in (end..self.columns).step_by(STRIP) {
                 let stop = (strip + STRIP).min(self.columns);
-                let factor = &self.factor[start * self.columns + strip..];
+                let factor = &self.factor[start * self.stride + strip..];
                 for Strand { weights, errors, .. } in &mut strands {
-                    update(&mut weights[strip..stop], &errors[..end - start], factor, self.columns);
+                    update(&mut weights[strip..stop], &errors[..end - start], factor, self.stride);
                 }
             }
         }
@@ -129,20 +130,20 @@ impl Shared<'_> {
         let mut loss = [0f32; LANES];
         for first in (start..end).step_by(STEP) {
             let last = (first + STEP).min(end);
-            let row = &self.factor[first * self.columns..];
+            let row = &self.factor[first * self.stride..];
             let errors = &mut strand.errors[first - start..last - start];
             let added = kernel(
                 &mut strand.weights[first..last],
                 errors,
                 &mut strand.codes[first..last],
                 &row[first..],
-                self.columns,
+                self.stride,
                 &self.plan.group[first..last],
                 &strand.groups,
                 f32::from(grid.lowest_code()),
                 f32::from(grid.highest_code()),
             );
-            update(&mut strand.weights[last..end], errors, &row[last..], self.columns);
+            update(&mut strand.weights[last..end], errors, &row[last..], self.stride);
             loss.iter_mut().zip(added).for_each(|(sum, loss)| *sum += loss);
         }
         loss

@@ -13,6 +13,9 @@ use crate::affine::{Fit, Granularity, Grid, Parameters, extremes, quantize};
 /// Rows of a panel: what one task treats.
 const PANEL: usize = 4 * LANES;
 
+/// Numbers behind each row of `U`: rows a power of two apart would all fall onto the same few lines of the caches.
+const PADDING: usize = 16;
+
 /// How a layer is quantized.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,7 +155,8 @@ fn solve(weights: &[f32], hessian: &Hessian, options: &Options) -> Result<Soluti
     };
     let plan = Plan::new(options.order, &diagonal, group_size, options.static_groups);
     let (factor, damping) = damped_factor(hessian, &diagonal, &plan.order, options)?;
-    let shared = Shared { options, plan: &plan, factor: &factor, columns, groups };
+    let stride = columns + PADDING;
+    let shared = Shared { options, plan: &plan, factor: &factor, stride, columns, groups };
     let panels: Result<Vec<Panel>, GptqError> = living
         .par_chunks(PANEL * columns)
         .enumerate()
@@ -173,7 +177,7 @@ fn fit(weights: &[f32], columns: usize, options: &Options) -> Result<Vec<Paramet
     Ok(quantize(weights, columns, &options.grid, granularity, &options.fit)?.parameters)
 }
 
-/// `U` in 32 bits and the damping that worked.
+/// `U` in 32 bits, padded, and the damping that worked.
 ///
 /// Tried in this order: the damping asked for, increments up to 1, then floors of 10⁻⁶, 10⁻⁵, … 10⁻¹ of the largest
 /// diagonal element on top of it.
@@ -205,10 +209,18 @@ fn damped_factor(
             *out = diagonal[*column] + damping * mean;
         }
         if invert_backwards(&mut matrix, columns).is_some() {
-            return Ok((matrix.par_iter().rev().map(|x| *x as f32).collect(), damping));
+            return Ok((padded(&matrix, columns), damping));
         }
     }
     Err(GptqError::NotPositiveDefinite { width: columns, damping: tried })
+}
+
+/// The matrix backwards and in 32 bits, rows [`PADDING`] further apart.
+fn padded(matrix: &[f64], columns: usize) -> Vec<f32> {
+    let mut factor = vec![0f32; columns * (columns + PADDING)];
+    let rows = factor.par_chunks_mut(columns + PADDING).zip(matrix.par_chunks(columns).rev());
+    rows.for_each(|(out, row)| out.iter_mut().zip(row.iter().rev()).for_each(|(out, x)| *out = *x as f32));
+    factor
 }
 
 /// Brings the panels' results into stored order.
