@@ -50,7 +50,8 @@ fn write(path: &std::path::Path) -> Result<()> {
     writer.set("tokenizer.ggml.model", "gpt2")?;
     writer.set("tokenizer.ggml.tokens", tokens.iter().collect::<Strings>())?;
     writer.set("tokenizer.ggml.scores", (0..TOKENS).map(|at| -(at as f32)).collect::<Vec<f32>>())?;
-    writer.set("tokenizer.ggml.token_type", (0..TOKENS).map(|at| 1 + (at % 6) as i32).collect::<Vec<i32>>())?;
+    writer
+        .set("tokenizer.ggml.token_type", (0..TOKENS).map(|at| 1 + (at % 6) as i32).collect::<Vec<i32>>())?;
     writer.set("tokenizer.ggml.merges", merges.iter().collect::<Strings>())?;
     for layer in 0..32 {
         for part in 0..9 {

@@ -67,7 +67,13 @@ fn write_hugging_face(folder: &Path) -> Result<()> {
             _ => normal(count, 0.1, &mut rng).iter().map(|x| 1.0 + x).collect(),
         };
         let mut bytes = vec![0; 2 * count];
-        encode(GgmlType::F16, &weights, *shape.last().context("no tensor is a single number")?, None, &mut bytes)?;
+        encode(
+            GgmlType::F16,
+            &weights,
+            *shape.last().context("no tensor is a single number")?,
+            None,
+            &mut bytes,
+        )?;
         writer.write_tensor(name, &bytes)?;
     }
     Ok(writer.finish()?)

@@ -33,7 +33,9 @@ fn golden() -> Golden {
 
 #[test]
 fn importance_is_what_llama_cpps_graph_sees() {
-    let Some(data) = data().filter(|data| data.join("tinystories-sample/sample.txt").exists()) else { return };
+    let Some(data) = data().filter(|data| data.join("tinystories-sample/sample.txt").exists()) else {
+        return;
+    };
     let folder = tempfile::tempdir().unwrap();
     let golden = golden();
     let model = data.join("stories260k/stories260K-f32.gguf");
@@ -59,7 +61,8 @@ fn importance_is_what_llama_cpps_graph_sees() {
 
 /// The golden script's formula: squares of (7·column + length of the name) mod 23 + 1, over 64.
 fn by_formula(model: &File) -> Imatrix {
-    let blocks = model.tensors().iter().filter(|tensor| tensor.name.starts_with("blk.") && tensor.dims.len() == 2);
+    let blocks =
+        model.tensors().iter().filter(|tensor| tensor.name.starts_with("blk.") && tensor.dims.len() == 2);
     let entry = |name: &str, columns: u64| {
         let root = |column: u64| ((7 * column + name.len() as u64) % 23 + 1) as f32;
         Entry { sums: (0..columns).map(|column| root(column).powi(2) / 64.0).collect(), counts: vec![1.0] }

@@ -66,7 +66,12 @@ mod avx512 {
         let low = reduced(&lows, |a, b| _mm512_min_ps(a, b));
         let high = reduced(&highs, |a, b| _mm512_max_ps(a, b));
         // SAFETY: registers of 16 floats, every value valid.
-        unsafe { (std::mem::transmute::<__m512, [f32; BLOCKS]>(low), std::mem::transmute::<__m512, [f32; BLOCKS]>(high)) }
+        unsafe {
+            (
+                std::mem::transmute::<__m512, [f32; BLOCKS]>(low),
+                std::mem::transmute::<__m512, [f32; BLOCKS]>(high),
+            )
+        }
     }
 
     /// Lane b: `best` over all lanes of register b.
@@ -110,7 +115,8 @@ mod tests {
             for count in [1, 15, BLOCKS] {
                 let (mins, maxs) = ranges(&blocks[..count]);
                 for (b, block) in blocks[..count].iter().enumerate() {
-                    let min = block.iter().copied().fold(f32::MAX, |least, x| if x < least { x } else { least });
+                    let min =
+                        block.iter().copied().fold(f32::MAX, |least, x| if x < least { x } else { least });
                     let max = block.iter().copied().fold(f32::MIN, |most, x| if x > most { x } else { most });
                     if (mins[b].to_bits(), maxs[b]) != (min.to_bits(), max) {
                         return Err(format!("{processor:?}, block {b}"));

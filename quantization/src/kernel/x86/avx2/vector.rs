@@ -248,7 +248,8 @@ impl Format for Q4K {
         for pair in 0..4 {
             let bytes = load(array(weights, 16 + 32 * pair));
             let mask = _mm256_set1_epi8(15);
-            let halves = [_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask)];
+            let halves =
+                [_mm256_and_si256(bytes, mask), _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), mask)];
             for (odd, codes) in halves.into_iter().enumerate() {
                 let block = 2 * pair + odd;
                 let scale = _mm256_set1_epi16(i16::from(scales[block]));
@@ -262,7 +263,8 @@ impl Format for Q4K {
         for token in 0..T {
             let scale = groups[token].scales[0];
             let less = _mm256_mullo_epi32(minima, activation_sums(groups[token]));
-            let total = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[token]), _mm256_set1_ps(d * scale), totals[token]);
+            let total =
+                _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[token]), _mm256_set1_ps(d * scale), totals[token]);
             totals[token] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(less), _mm256_set1_ps(dmin * scale), total);
         }
     }
