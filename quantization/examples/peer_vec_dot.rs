@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use quantization::ggml::GgmlType;
-use quantization::kernel;
+use quantization::kernel::{self, Activations, Capability, Matrix};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
@@ -29,7 +29,17 @@ fn main() -> Result<()> {
     let weights = blocks(kind, rows, &mut rng)?;
     let x: Vec<f32> = (0..tokens * COLUMNS).map(|_| rng.random_range(-1.0..1.0)).collect();
     let mut y = vec![0.0; tokens * rows];
-    let mut multiply = || kernel::matmul(kind, &weights, rows, COLUMNS, &x, &mut y, 1);
+    // The best kernels, or those of the tier in the variable: `avx2`, `portable`.
+    let tier = std::env::var("PEER_VEC_DOT_TIER").ok();
+    let tier = Capability::available().find(|available| Some(available.name()) == tier.as_deref());
+    let forced = tier.map(kernel::with_capability).transpose()?;
+    let mut multiply = || match forced {
+        None => kernel::matmul(kind, &weights, rows, COLUMNS, &x, &mut y, 1),
+        Some(kernel) => {
+            let matrix = Matrix::new(kind, &weights, rows, COLUMNS)?;
+            kernel.multiply(&matrix, &Activations::quantize(kind, &x, COLUMNS)?, &mut y, 1)
+        }
+    };
     multiply()?;
     let mut fastest = f64::INFINITY;
     for _ in 0..repeats {

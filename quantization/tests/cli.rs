@@ -11,6 +11,8 @@ mod encoders;
 mod experiment;
 #[path = "cli/formats.rs"]
 mod formats;
+#[path = "cli/importance.rs"]
+mod importance;
 #[path = "cli/models.rs"]
 mod models;
 #[path = "cli/real_models.rs"]

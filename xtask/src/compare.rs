@@ -49,6 +49,9 @@ struct Answer {
     seconds: f64,
     items: f64,
     values: Vec<f64>,
+    /// The most memory that the process had, of cases that measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peak_bytes: Option<u64>,
 }
 
 pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
@@ -84,7 +87,7 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         .and_then(|line| line.split(": ").nth(1));
     let out = root.join("reports").join(&arguments.name);
     fs::create_dir_all(&out)?;
-    let report = json!({"processor": processor, "threads": 1, "rounds": arguments.rounds, "cases": results});
+    let report = json!({"processor": processor, "rounds": arguments.rounds, "cases": results});
     fs::write(out.join("compare.json"), format!("{report:#}\n"))?;
     Ok(())
 }
@@ -137,6 +140,9 @@ fn summary(case: &Case, ours: &[Answer], peer: &[Answer]) -> Result<serde_json::
         bail!("{}: outputs differ by {difference:e}, at most {tolerance:e} is allowed", case.name);
     }
     let ratio = mine / theirs;
+    if let (Some(mine), Some(theirs)) = (ours[0].peak_bytes, peer[0].peak_bytes) {
+        println!("{:10} largest memory: ours {mine} bytes, peer {theirs} bytes", case.name);
+    }
     println!(
         "{:10} ours {mine:12.0}/s  peer {theirs:12.0}/s  ratio {ratio:7.2}  target {:5.1}  {}",
         case.name, case.target, case.note

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -112,7 +113,7 @@ pub(super) fn imatrix(arguments: &ImatrixArguments) -> Result<()> {
 #[command(after_help = "\
 Examples:
   quantization generate model-Q4_K_M.gguf \"Once upon a time\" --tokens 200
-  quantization generate model.gguf \"To be\" --temperature 0.8 --top-p 0.95 --seed 7
+  quantization generate model.gguf \"To be\" --temperature 0.8 --top-p 0.95 --seed 7 --verbose
   echo \"Once upon\" | quantization generate stories.bin -")]
 pub(super) struct GenerateArguments {
     /// Model to run
@@ -137,6 +138,9 @@ pub(super) struct GenerateArguments {
     /// Seed of the draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Tell the speed, and the share of the machine's memory bandwidth that it takes
+    #[arg(long, short)]
+    verbose: bool,
     #[command(flatten)]
     reading: Text,
     #[command(flatten)]
@@ -164,8 +168,9 @@ pub(super) fn generate(arguments: &GenerateArguments) -> Result<()> {
     };
     let mut out = io::stdout().lock();
     write!(out, "{prompt}")?;
-    let mut failed = None;
+    let (mut failed, mut first) = (None, None);
     let mut each = |text: &str| {
+        first.get_or_insert_with(Instant::now);
         failed = out.write_all(text.as_bytes()).and_then(|()| out.flush()).err();
         if failed.is_some() || interrupt::asked() {
             ControlFlow::Break(())
@@ -174,11 +179,18 @@ pub(super) fn generate(arguments: &GenerateArguments) -> Result<()> {
         }
     };
     let most = arguments.tokens.unwrap_or(usize::MAX);
-    continue_text(&model, &tokenizer, &tokens, most, sampling, &mut state, &mut each)?;
-    match failed {
-        Some(problem) => Err(problem.into()),
-        None => Ok(writeln!(out)?),
+    let generated = continue_text(&model, &tokenizer, &tokens, most, sampling, &mut state, &mut each)?;
+    let seconds = first.map_or(0.0, |first| first.elapsed().as_secs_f64());
+    if let Some(problem) = failed {
+        return Err(problem.into());
     }
+    writeln!(out)?;
+    if arguments.verbose {
+        // The time runs from the first token on, which the prompt's pass gave.
+        let tokens = generated.tokens.len().saturating_sub(1);
+        show::speed(tokens, seconds, model.weights(), arguments.work.threads());
+    }
+    Ok(())
 }
 
 fn check_sampling(arguments: &GenerateArguments) -> Result<()> {

@@ -1,6 +1,8 @@
 //! Numbers and tables for readers.
 
 use crate::convert::{Summary, TensorReport};
+use crate::kernel::bandwidth;
+use crate::llama::Weights;
 
 /// Bytes with a unit of 1000.
 pub(super) fn size(bytes: u64) -> String {
@@ -83,4 +85,26 @@ pub(super) fn importance(matrix: &crate::imatrix::Imatrix) {
         let ratio = if mean > 0.0 { f64::from(largest) / mean } else { 0.0 };
         println!("{name:<32}{:>10}{:>12}{mean:>14.6}{ratio:>14.2}", importance.len(), entry.counts[0]);
     }
+}
+
+/// Says on standard error how fast `tokens` were computed one after the other, and what share of the memory bandwidth that is:
+/// every token reads all matrices once, of an embedding that is not the head one row.
+pub(super) fn speed(tokens: usize, seconds: f64, weights: &Weights, threads: usize) {
+    if tokens == 0 || seconds <= 0.0 {
+        return eprintln!("too few tokens to tell the speed");
+    }
+    let tied = std::ptr::eq(weights.head(), weights.embedding());
+    let read = weights.bytes() - if tied { 0 } else { weights.embedding().bytes() };
+    let bandwidth = bandwidth();
+    let most = if threads > 1 { bandwidth.all_threads } else { bandwidth.single_thread };
+    let per_second = (tokens * read) as f64 / seconds;
+    eprintln!(
+        "{:.1} tokens per second, {} of weights for each: {} per second, {:.0} % of the {} that this machine's memory gives {}",
+        tokens as f64 / seconds,
+        size(read as u64),
+        size(per_second as u64),
+        100.0 * per_second / most,
+        size(most as u64),
+        if threads > 1 { "all threads" } else { "one thread" },
+    );
 }

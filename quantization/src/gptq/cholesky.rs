@@ -4,12 +4,14 @@
 //! with `H = R Rᵀ`, `R` upper triangular (a Cholesky factorisation from the last column to the first), `U = R⁻¹`,
 //! since `R⁻ᵀ R⁻¹ = (R Rᵀ)⁻¹ = H⁻¹`.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 /// Columns of a block.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 /// Rows that one task updates.
-const BAND: usize = 128;
+const BAND: usize = 256;
 
 /// `U`, upper triangular with `UᵀU = H⁻¹`, `[width, width]`; none when `H` is not positive definite.
 ///
@@ -26,27 +28,58 @@ const BAND: usize = 128;
 pub fn inverse_factor(hessian: &[f64], width: usize) -> Option<Vec<f64>> {
     assert_eq!(hessian.len(), width * width, "a square matrix");
     let mut matrix: Vec<f64> = hessian.iter().rev().copied().collect();
-    invert_backwards(&mut matrix, width)?;
+    invert_backwards(&mut matrix, width, &[0])?;
     matrix.reverse();
     Some(matrix)
 }
 
-/// Replaces `H` read backwards, of which the lower triangle is enough, by `U` read backwards.
+/// Replaces `H` read backwards, of which the lower triangle is enough, by what the sweep needs, read backwards: `U` inside
+/// each span of columns, `M` between them. `spans` are the spans' first columns, counted forwards.
 ///
-/// Backwards, the last column becomes the first: the ordinary lower factor of that matrix is R backwards.
-pub(super) fn invert_backwards(matrix: &mut [f64], width: usize) -> Option<()> {
-    let diagonals = factor(matrix, width)?;
-    invert(matrix, width, &diagonals);
+/// Backwards, the last column becomes the first: the ordinary lower factor of that matrix is R backwards. `U = R⁻¹` inside a
+/// span `C` is `R_CC⁻¹`. Behind the finished columns `F`, with the errors `δ` of their original weights, the weights that
+/// disturb the outputs least are `w_C + δ H_FX H_XX⁻¹`, `X` being all that is not finished; of this the columns of the next
+/// span are `w_C + δ M_FC` with `M_FC = R_FC R_CC⁻¹`, so that no inverse of the whole factor is needed.
+pub(super) fn invert_backwards(matrix: &mut [f64], width: usize, spans: &[usize]) -> Option<()> {
+    let ends = spans.iter().skip(1).copied().chain([width]);
+    let mut backwards: Vec<Range<usize>> =
+        spans.iter().zip(ends).map(|(&start, end)| width - end..width - start).collect();
+    backwards.reverse();
+    let blocks: Vec<Range<usize>> = backwards
+        .iter()
+        .flat_map(|span| span.clone().step_by(BLOCK).map(|start| start..(start + BLOCK).min(span.end)))
+        .collect();
+    let diagonals = factor(matrix, width, &blocks)?;
+    for span in &backwards {
+        let own = blocks.iter().zip(&diagonals).filter(|(block, _)| span.contains(&block.start));
+        invert(matrix, width, span.start, own);
+        combine(matrix, width, span);
+    }
     Some(())
 }
 
+/// Replaces the rows below a span, `L[rest, span]`, by their product with the span's inverse.
+fn combine(matrix: &mut [f64], width: usize, span: &Range<usize>) {
+    let size = span.len();
+    let (done, rest) = matrix.split_at_mut(span.end * width);
+    let inverse = &done[span.start * width + span.start..];
+    rest.par_chunks_mut(BAND * width).for_each(|rows| {
+        let count = rows.len() / width;
+        let mut product = vec![0.0; count * size];
+        let left = (&rows[span.start..], [width, 1]);
+        gemm([count, size, size], 1.0, left, (inverse, [width, 1]), 0.0, &mut product, size);
+        for (row, product) in rows.chunks_mut(width).zip(product.chunks(size)) {
+            row[span.clone()].copy_from_slice(product);
+        }
+    });
+}
+
 /// Replaces the lower triangle by its Cholesky factor; returns the inverses of its diagonal blocks.
-fn factor(matrix: &mut [f64], width: usize) -> Option<Vec<Vec<f64>>> {
+fn factor(matrix: &mut [f64], width: usize, blocks: &[Range<usize>]) -> Option<Vec<Vec<f64>>> {
     let originals: Vec<f64> = matrix.iter().step_by(width + 1).copied().collect();
     let mut inverses = Vec::new();
-    for start in (0..width).step_by(BLOCK) {
-        let size = BLOCK.min(width - start);
-        let end = start + size;
+    for &Range { start, end } in blocks {
+        let size = end - start;
         factor_small(&mut matrix[start * width..], width, start, &originals[start..end])?;
         let inverse = invert_small(&matrix[start * width..], width, start, size);
         let rest = &mut matrix[end * width..];
@@ -86,15 +119,19 @@ fn factor(matrix: &mut [f64], width: usize) -> Option<Vec<Vec<f64>>> {
     Some(inverses)
 }
 
-/// Replaces the lower factor by its inverse and the upper triangle by 0.
-fn invert(matrix: &mut [f64], width: usize, diagonals: &[Vec<f64>]) {
-    for (block, diagonal) in diagonals.iter().enumerate() {
-        let start = block * BLOCK;
-        let size = BLOCK.min(width - start);
+/// Replaces the lower factor of the span that begins at column `begin` by its inverse and the upper triangle by 0; `blocks` are the span's with the inverses of their diagonals.
+fn invert<'a>(
+    matrix: &mut [f64],
+    width: usize,
+    begin: usize,
+    blocks: impl Iterator<Item = (&'a Range<usize>, &'a Vec<f64>)>,
+) {
+    for (&Range { start, end }, diagonal) in blocks {
+        let size = end - start;
         let (done, rest) = matrix.split_at_mut(start * width);
         let rows = &mut rest[..size * width];
         // inverse[block, j] = −diagonal · Σₜ L[block, t] · inverse[t, j], t from j's block on
-        let pieces: Vec<Vec<f64>> = (0..start)
+        let pieces: Vec<Vec<f64>> = (begin..start)
             .into_par_iter()
             .step_by(BAND)
             .map(|first| {
@@ -125,15 +162,15 @@ fn invert(matrix: &mut [f64], width: usize, diagonals: &[Vec<f64>]) {
             })
             .collect();
         for (band, piece) in pieces.iter().enumerate() {
-            let first = band * BAND;
+            let first = begin + band * BAND;
             let count = BAND.min(start - first);
             for (row, piece) in rows.chunks_mut(width).zip(piece.chunks(count)) {
                 row[first..first + count].copy_from_slice(piece);
             }
         }
         for (row, diagonal) in rows.chunks_mut(width).zip(diagonal.chunks(size)) {
-            row[start..start + size].copy_from_slice(diagonal);
-            row[start + size..].fill(0.0);
+            row[start..end].copy_from_slice(diagonal);
+            row[end..].fill(0.0);
         }
     }
 }

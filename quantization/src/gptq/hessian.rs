@@ -103,12 +103,33 @@ impl Hessian {
         let factor = 2.0 / (self.samples.max(1) as f64);
         let width = self.width;
         let mut matrix = vec![0.0; width * width];
+        // Rows lie side by side, columns do not: out of order, each row is read from a symmetric copy.
+        let symmetric = if order.is_sorted() { None } else { Some(self.symmetric()) };
+        let rows = symmetric.as_deref().unwrap_or(&self.sums);
         matrix.par_chunks_mut(width).zip(order.par_iter().rev()).enumerate().for_each(|(row, (out, i))| {
+            let from = &rows[i * width..][..width];
             for (out, j) in out[..row].iter_mut().zip(order.iter().rev()) {
-                *out = factor * self.sums[i.min(j) * width + i.max(j)];
+                *out = factor * from[*j];
             }
         });
         matrix
+    }
+
+    /// The sums with the lower triangle filled in, square by square.
+    fn symmetric(&self) -> Vec<f64> {
+        let width = self.width;
+        let mut all = self.sums.clone();
+        all.par_chunks_mut(TILE * width).enumerate().for_each(|(band, rows)| {
+            let first = band * TILE;
+            for start in (0..first + TILE).step_by(TILE) {
+                for (row, out) in rows.chunks_mut(width).enumerate() {
+                    for column in start..(start + TILE).min(first + row) {
+                        out[column] = self.sums[column * width + first + row];
+                    }
+                }
+            }
+        });
+        all
     }
 
     /// Error of a layer's output per input, `(1/n) ‖W X − Ŵ X‖² = ½ Σ δ H δᵀ` with the rows `δ` of `W − Ŵ`.

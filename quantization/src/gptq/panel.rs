@@ -1,5 +1,7 @@
 //! A panel of rows through the whole algorithm; panels do not know of each other.
 
+use std::ops::Range;
+
 use super::GptqError;
 use super::order::Plan;
 use super::solve::Options;
@@ -15,8 +17,12 @@ const STEP: usize = 16;
 pub(super) struct Shared<'a> {
     pub(super) options: &'a Options,
     pub(super) plan: &'a Plan,
-    /// `U` in 32 bits, `[columns, columns]`, in the order of quantization.
+    /// `U` inside spans and `M` between them in 32 bits, `[columns, columns]`, in the order of quantization; rows are `stride`
+    /// apart.
     pub(super) factor: &'a [f32],
+    pub(super) stride: usize,
+    /// First columns of the spans.
+    pub(super) spans: &'a [usize],
     pub(super) columns: usize,
     pub(super) groups: usize,
 }
@@ -34,6 +40,7 @@ pub(super) struct Panel {
 /// 32 rows on their way.
 struct Strand {
     rows: usize,
+    originals: Vec<Lanes>,
     weights: Vec<Lanes>,
     errors: Vec<Lanes>,
     codes: Vec<[u8; LANES]>,
@@ -55,25 +62,38 @@ impl Shared<'_> {
             }
         }
         let mut losses = vec![0.0; rows];
-        for start in (0..self.columns).step_by(self.options.block_size) {
-            let end = (start + self.options.block_size).min(self.columns);
-            for (i, strand) in strands.iter_mut().enumerate() {
-                if fixed.is_none() {
-                    let own = &mut parameters[i * LANES * self.groups..][..strand.rows * self.groups];
-                    self.refit(strand, own, start, end)?;
+        let ends = self.spans.iter().skip(1).copied().chain([self.columns]);
+        for (&first, stop) in self.spans.iter().zip(ends) {
+            for start in (first..stop).step_by(self.options.block_size) {
+                let end = (start + self.options.block_size).min(stop);
+                for (i, strand) in strands.iter_mut().enumerate() {
+                    if fixed.is_none() {
+                        let own = &mut parameters[i * LANES * self.groups..][..strand.rows * self.groups];
+                        self.refit(strand, own, start, end)?;
+                    }
+                    let loss = self.block(strand, start, end);
+                    losses[i * LANES..].iter_mut().zip(loss).for_each(|(sum, loss)| *sum += f64::from(loss));
                 }
-                let loss = self.block(strand, start, end);
-                losses[i * LANES..].iter_mut().zip(loss).for_each(|(sum, loss)| *sum += f64::from(loss));
+                self.update_later(&mut strands, start..end, end..stop);
             }
-            for strip in (end..self.columns).step_by(STRIP) {
-                let stop = (strip + STRIP).min(self.columns);
-                let factor = &self.factor[start * self.columns + strip..];
-                for Strand { weights, errors, .. } in &mut strands {
-                    update(&mut weights[strip..stop], &errors[..end - start], factor, self.columns);
-                }
+            for start in (first..stop).step_by(self.options.block_size) {
+                let end = (start + self.options.block_size).min(stop);
+                strands.iter_mut().for_each(|strand| strand.total_errors(start..end));
+                self.update_later(&mut strands, start..end, stop..self.columns);
             }
         }
         Ok(Panel { codes: strands.into_iter().map(|strand| strand.codes).collect(), parameters, losses })
+    }
+
+    /// Takes the block's errors times its rows of the factor off the columns `later`.
+    fn update_later(&self, strands: &mut [Strand], block: Range<usize>, later: Range<usize>) {
+        for strip in later.clone().step_by(STRIP) {
+            let stop = (strip + STRIP).min(later.end);
+            let factor = &self.factor[block.start * self.stride + strip..];
+            for Strand { weights, errors, .. } in &mut *strands {
+                update(&mut weights[strip..stop], &errors[..block.len()], factor, self.stride);
+            }
+        }
     }
 
     fn strand(&self, rows: &[f32]) -> Strand {
@@ -86,6 +106,7 @@ impl Shared<'_> {
         let blank = GroupLanes { scale: [1.0; LANES], zero: [0.0; LANES] };
         Strand {
             rows: rows.len() / self.columns,
+            originals: weights.clone(),
             weights,
             errors: vec![[0.0; LANES]; self.options.block_size.min(self.columns)],
             codes: vec![[0; LANES]; self.columns],
@@ -129,20 +150,20 @@ impl Shared<'_> {
         let mut loss = [0f32; LANES];
         for first in (start..end).step_by(STEP) {
             let last = (first + STEP).min(end);
-            let row = &self.factor[first * self.columns..];
+            let row = &self.factor[first * self.stride..];
             let errors = &mut strand.errors[first - start..last - start];
             let added = kernel(
                 &mut strand.weights[first..last],
                 errors,
                 &mut strand.codes[first..last],
                 &row[first..],
-                self.columns,
+                self.stride,
                 &self.plan.group[first..last],
                 &strand.groups,
                 f32::from(grid.lowest_code()),
                 f32::from(grid.highest_code()),
             );
-            update(&mut strand.weights[last..end], errors, &row[last..], self.columns);
+            update(&mut strand.weights[last..end], errors, &row[last..], self.stride);
             loss.iter_mut().zip(added).for_each(|(sum, loss)| *sum += loss);
         }
         loss
@@ -150,6 +171,16 @@ impl Shared<'_> {
 }
 
 impl Strand {
+    /// Replaces the block's scaled errors by what quantization added to its original weights.
+    fn total_errors(&mut self, block: Range<usize>) {
+        let columns = self.weights[block.clone()].iter().zip(&self.originals[block]);
+        for (error, (restored, original)) in self.errors.iter_mut().zip(columns) {
+            for lane in 0..LANES {
+                error[lane] = restored[lane] - original[lane];
+            }
+        }
+    }
+
     /// Copies one group's parameters of all rows, `[rows, groups]`, into the lanes.
     fn load(&mut self, group: usize, parameters: &[Parameters], groups: usize) {
         let lanes = &mut self.groups[group];

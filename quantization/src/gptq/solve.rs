@@ -13,6 +13,9 @@ use crate::affine::{Fit, Granularity, Grid, Parameters, extremes, quantize};
 /// Rows of a panel: what one task treats.
 const PANEL: usize = 4 * LANES;
 
+/// Numbers behind each row of `U`: rows a power of two apart would all fall onto the same few lines of the caches.
+const PADDING: usize = 16;
+
 /// How a layer is quantized.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,8 +154,10 @@ fn solve(weights: &[f32], hessian: &Hessian, options: &Options) -> Result<Soluti
         fitted => fitted,
     };
     let plan = Plan::new(options.order, &diagonal, group_size, options.static_groups);
-    let (factor, damping) = damped_factor(hessian, &diagonal, &plan.order, options)?;
-    let shared = Shared { options, plan: &plan, factor: &factor, columns, groups };
+    let spans = spans(&plan.group, fixed.is_some(), options.block_size);
+    let (factor, damping) = damped_factor(hessian, &diagonal, &plan.order, &spans, options)?;
+    let stride = columns + PADDING;
+    let shared = Shared { options, plan: &plan, factor: &factor, stride, spans: &spans, columns, groups };
     let panels: Result<Vec<Panel>, GptqError> = living
         .par_chunks(PANEL * columns)
         .enumerate()
@@ -167,13 +172,20 @@ fn solve(weights: &[f32], hessian: &Hessian, options: &Options) -> Result<Soluti
     Ok(assemble(panels?, plan, weights.len(), groups, damping, dead))
 }
 
+/// First columns of the spans: as few whole blocks as hold every group that is fitted on the way, since its fit needs all its
+/// columns as the finished blocks left them.
+fn spans(group: &[usize], fixed: bool, block_size: usize) -> Vec<usize> {
+    let starts = (0..group.len()).step_by(block_size);
+    starts.filter(|&start| start == 0 || fixed || group[start - 1] != group[start]).collect()
+}
+
 /// Parameters `[rows, groups]` of whole rows or groups as they are stored.
 fn fit(weights: &[f32], columns: usize, options: &Options) -> Result<Vec<Parameters>, GptqError> {
     let granularity = options.group_size.map_or(Granularity::Channel, Granularity::Group);
     Ok(quantize(weights, columns, &options.grid, granularity, &options.fit)?.parameters)
 }
 
-/// `U` in 32 bits and the damping that worked.
+/// The factors of [`invert_backwards`] in 32 bits, padded, and the damping that worked.
 ///
 /// Tried in this order: the damping asked for, increments up to 1, then floors of 10⁻⁶, 10⁻⁵, … 10⁻¹ of the largest
 /// diagonal element on top of it.
@@ -181,6 +193,7 @@ fn damped_factor(
     hessian: &Hessian,
     diagonal: &[f64],
     order: &[usize],
+    spans: &[usize],
     options: &Options,
 ) -> Result<(Vec<f32>, f64), GptqError> {
     let columns = order.len();
@@ -204,11 +217,19 @@ fn damped_factor(
         for (out, column) in matrix.iter_mut().step_by(columns + 1).zip(order.iter().rev()) {
             *out = diagonal[*column] + damping * mean;
         }
-        if invert_backwards(&mut matrix, columns).is_some() {
-            return Ok((matrix.par_iter().rev().map(|x| *x as f32).collect(), damping));
+        if invert_backwards(&mut matrix, columns, spans).is_some() {
+            return Ok((padded(&matrix, columns), damping));
         }
     }
     Err(GptqError::NotPositiveDefinite { width: columns, damping: tried })
+}
+
+/// The matrix backwards and in 32 bits, rows [`PADDING`] further apart.
+fn padded(matrix: &[f64], columns: usize) -> Vec<f32> {
+    let mut factor = vec![0f32; columns * (columns + PADDING)];
+    let rows = factor.par_chunks_mut(columns + PADDING).zip(matrix.par_chunks(columns).rev());
+    rows.for_each(|(out, row)| out.iter_mut().zip(row.iter().rev()).for_each(|(out, x)| *out = *x as f32));
+    factor
 }
 
 /// Brings the panels' results into stored order.

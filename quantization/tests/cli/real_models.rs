@@ -11,7 +11,7 @@ use quantization::gguf::File;
 const LOSS_TOLERANCE: f64 = 2e-4;
 
 /// Hash over names, types and bytes of all tensors in the order of their names.
-fn digest(path: &Path) -> String {
+pub(super) fn digest(path: &Path) -> String {
     let file = File::open(path).unwrap();
     let tensors: BTreeMap<&str, _> =
         file.tensors().iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();

@@ -2,13 +2,14 @@
 //!
 //! Codes come from the scale before it is rounded to half precision.
 
+use super::range::ranges;
 use crate::ggml::lanes::{extreme, for_each_processor, half, largest, reciprocal, round_away, truncate};
 
 /// Weights whose codes are found in one loop.
 const PIECE: usize = 512;
 
 /// Blocks of a piece.
-const BLOCKS: usize = PIECE / 32;
+pub(super) const BLOCKS: usize = PIECE / 32;
 
 for_each_processor! {
     /// `{ f16 d; u8 qs[16] }`: d = m/−8, q = ⌊x/d + 8.5⌋ ≤ 15.
@@ -25,11 +26,17 @@ for_each_processor! {
     /// `{ f16 d; f16 m; u8 qs[16] }`: d = (max − min)/15, q = ⌊(x − min)/d + 0.5⌋ ≤ 15.
     pub(super) fn q4_1(weights: &[f32], out: &mut [u8]) {
         for (weights, out) in weights.chunks(PIECE).zip(out.chunks_mut(20 * BLOCKS)) {
-            let piece = shifted(weights, 15.0);
-            for (block, out) in out.as_chunks_mut::<20>().0.iter_mut().enumerate() {
-                out[..2].copy_from_slice(&piece.scales[block]);
-                out[2..4].copy_from_slice(&piece.mins[block]);
-                low_nibbles(&piece.codes[block], &mut out[4..]);
+            let grids = Grids::of(weights, 15.0);
+            let (scales, mins) = (grids.scales.map(half), grids.mins.map(half));
+            let blocks = weights.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<20>().0);
+            for (block, (x, out)) in blocks.enumerate() {
+                out[..2].copy_from_slice(&scales[block]);
+                out[2..4].copy_from_slice(&mins[block]);
+                let (inverse, min) = (grids.inverses[block], grids.mins[block]);
+                for (j, out) in out[4..].iter_mut().enumerate() {
+                    let code = |x: f32| truncate((x - min) * inverse + 0.5, 15.0);
+                    *out = code(x[j]) | code(x[j + 16]) << 4;
+                }
             }
         }
     }
@@ -111,48 +118,39 @@ fn signed(weights: &[f32], zero: f32) -> Piece {
     Piece { scales: scales.map(half), mins: [[0; 2]; BLOCKS], codes }
 }
 
+/// Scales, minima and 1/d of sixteen blocks: d = (max − min)/`top`.
+struct Grids {
+    scales: [f32; BLOCKS],
+    mins: [f32; BLOCKS],
+    inverses: [f32; BLOCKS],
+}
+
+impl Grids {
+    #[inline(always)]
+    fn of(weights: &[f32], top: f32) -> Self {
+        let (mins, maxs) = ranges(weights.as_chunks::<32>().0);
+        let mut scales = [0.0; BLOCKS];
+        for ((d, min), max) in scales.iter_mut().zip(mins).zip(maxs) {
+            *d = (max - min + 0.0) / top; // of two zeros the difference may be −0, in ggml it is not
+        }
+        // As in `signed`, an infinite 1/d makes every code 0.
+        let inverse = |d| Some(reciprocal(d)).filter(|inverse| inverse.is_finite()).unwrap_or(0.0);
+        Self { scales, mins, inverses: scales.map(inverse) }
+    }
+}
+
 /// Scales, minima and codes: d = (max − min)/`top`, q = ⌊(x − min)/d + 0.5⌋.
 #[inline(always)]
 fn shifted(weights: &[f32], top: f32) -> Piece {
-    let blocks = weights.as_chunks::<32>().0;
-    let (mut mins, mut maxs, mut codes) = ([0.0; BLOCKS], [0.0; BLOCKS], [[0; 32]; BLOCKS]);
-    for ((min, max), x) in mins.iter_mut().zip(&mut maxs).zip(blocks) {
-        (*min, *max) = range(x);
-    }
-    let mut scales = [0.0; BLOCKS];
-    for ((d, min), max) in scales.iter_mut().zip(mins).zip(maxs) {
-        *d = (max - min) / top;
-    }
-    let inverses = scales.map(reciprocal);
-    for ((codes, x), (inverse, min)) in codes.iter_mut().zip(blocks).zip(inverses.iter().zip(mins)) {
-        // As in `signed`, an infinite 1/d makes every code 0.
-        let inverse = if inverse.is_finite() { *inverse } else { 0.0 };
+    let grids = Grids::of(weights, top);
+    let mut codes = [[0; 32]; BLOCKS];
+    let blocks = codes.iter_mut().zip(weights.as_chunks::<32>().0);
+    for ((codes, x), (inverse, min)) in blocks.zip(grids.inverses.iter().zip(grids.mins)) {
         for (code, x) in codes.iter_mut().zip(x) {
             *code = truncate((x - min) * inverse + 0.5, top);
         }
     }
-    Piece { scales: scales.map(half), mins: mins.map(half), codes }
-}
-
-/// Smallest and largest weight. Of several zeros the first gives the minimum's sign, as comparing in order does.
-#[inline(always)]
-fn range(x: &[f32; 32]) -> (f32, f32) {
-    // Signed integers in the order of the floats, −0 just below +0: their minimum needs no order.
-    let key = |bits: i32| bits ^ ((bits >> 31) & 0x7FFF_FFFF);
-    let (mut low, mut high) = (i32::MAX, i32::MIN);
-    for x in x {
-        let k = key(x.to_bits() as i32);
-        low = low.min(k);
-        high = high.max(k);
-    }
-    let [min, max] = [low, high].map(|k| f32::from_bits(key(k) as u32));
-    (if min == 0.0 { first_zero(x) } else { min }, max)
-}
-
-#[cold]
-#[inline(never)]
-fn first_zero(x: &[f32]) -> f32 {
-    x.iter().copied().find(|x| *x == 0.0).unwrap_or(0.0)
+    Piece { scales: grids.scales.map(half), mins: grids.mins.map(half), codes }
 }
 
 /// Scale and codes of Q8_0 and Q8_1.

@@ -5,6 +5,7 @@ pub(crate) mod iq4;
 mod legacy;
 mod overflow;
 mod plain;
+mod range;
 mod search;
 mod ternary;
 #[cfg(test)]

@@ -206,44 +206,81 @@ impl<V: Lanes> Signed<V> {
     }
 }
 
-/// `make_q3_quants`: the scale, and the codes plus 4.
+/// State of `make_q3_quants` for a sub-block: codes, and Σ w·x·code and Σ w·code² over them, with w = x².
+#[derive(Clone, Copy)]
+struct Descent<V: Lanes> {
+    codes: [V; 16],
+    sumlx: V,
+    suml2: V,
+}
+
+impl<V: Lanes> Descent<V> {
+    /// Codes by the value of largest magnitude.
+    #[inline(always)]
+    fn start(x: &[V; 16]) -> Self {
+        let zero = V::splat(0.0);
+        let iscale = V::splat(-4.0) / extreme(x).1;
+        let mut start = Self { codes: *x, sumlx: zero, suml2: zero };
+        for i in 0..16 {
+            let l = (iscale * x[i]).nearest_within(-4, 3);
+            let w = x[i] * x[i];
+            start.codes[i] = l;
+            start.sumlx = start.sumlx + w * x[i] * l;
+            start.suml2 = start.suml2 + w * l * l;
+        }
+        start
+    }
+
+    /// Tries another code for weight `i`; says where it is better.
+    #[inline(always)]
+    fn step(&mut self, x: V, i: usize) -> V::Mask {
+        let (w, l) = (x * x, self.codes[i]);
+        let wx = w * x;
+        let slx = self.sumlx - wx * l;
+        let sl2 = self.suml2 - w * l * l;
+        let new = (x * sl2 / slx).nearest_within(-4, 3);
+        let (new_slx, new_sl2) = (slx + wx * new, sl2 + w * new * new);
+        let gain = (new_slx * new_slx * self.suml2).gt(self.sumlx * self.sumlx * new_sl2);
+        let zero = V::splat(0.0);
+        let better = slx.gt(zero) & !new.same(l) & new_sl2.gt(zero) & gain;
+        self.codes[i] = new.where_or(better, l);
+        self.sumlx = new_slx.where_or(better, self.sumlx);
+        self.suml2 = new_sl2.where_or(better, self.suml2);
+        better
+    }
+}
+
+/// `make_q3_quants`: the scales of `M` sub-blocks, and their codes plus 4.
+///
+/// Each step waits for a division of the step before: several sub-blocks at once fill that time.
 #[inline(always)]
-pub(super) fn descend<V: Lanes>(x: &[V; 16]) -> (V, [V; 16]) {
+pub(super) fn descend<V: Lanes, const M: usize>(x: &[[V; 16]; M]) -> [(V, [V; 16]); M] {
     let zero = V::splat(0.0);
-    let (amax, max) = extreme(x);
-    let iscale = V::splat(-4.0) / max;
-    let (mut sumlx, mut suml2) = (zero, zero);
-    let (mut w, mut wx, mut codes) = (*x, *x, *x);
-    for i in 0..16 {
-        let l = (iscale * x[i]).nearest_within(-4, 3);
-        (w[i], codes[i]) = (x[i] * x[i], l);
-        wx[i] = w[i] * x[i];
-        sumlx = sumlx + wx[i] * l;
-        suml2 = suml2 + w[i] * l * l;
+    let mut descents = [Descent { codes: [zero; 16], sumlx: zero, suml2: zero }; M];
+    for m in 0..M {
+        descents[m] = Descent::start(&x[m]);
     }
     for _ in 0..SWEEPS {
         let mut changed = zero.gt(zero);
         for i in 0..16 {
-            let l = codes[i];
-            let slx = sumlx - wx[i] * l;
-            let sl2 = suml2 - w[i] * l * l;
-            let new = (x[i] * sl2 / slx).nearest_within(-4, 3);
-            let (new_slx, new_sl2) = (slx + wx[i] * new, sl2 + w[i] * new * new);
-            let gain = (new_slx * new_slx * suml2).gt(sumlx * sumlx * new_sl2);
-            let better = slx.gt(zero) & !new.same(l) & new_sl2.gt(zero) & gain;
-            codes[i] = new.where_or(better, l);
-            (sumlx, suml2) = (new_slx.where_or(better, sumlx), new_sl2.where_or(better, suml2));
-            changed = changed | better;
+            for m in 0..M {
+                changed = changed | descents[m].step(x[m][i], i);
+            }
         }
         if !V::any(changed) {
             break;
         }
     }
-    let empty = V::splat(EPS).gt(amax);
-    for code in &mut codes {
-        *code = zero.where_or(empty, *code + V::splat(4.0));
+    let mut found = [(zero, [zero; 16]); M];
+    for m in 0..M {
+        let Descent { mut codes, sumlx, suml2 } = descents[m];
+        let empty = V::splat(EPS).gt(extreme(&x[m]).0);
+        for code in &mut codes {
+            *code = zero.where_or(empty, *code + V::splat(4.0));
+        }
+        found[m] = (zero.where_or(empty | !suml2.gt(zero), sumlx / suml2), codes);
     }
-    (zero.where_or(empty | !suml2.gt(zero), sumlx / suml2), codes)
+    found
 }
 
 #[inline(always)]

@@ -5,6 +5,9 @@ use super::lanes::{Int, Lanes};
 use super::pack;
 use super::search::{self, EPS, Signed};
 
+/// Sub-blocks of Q3_K that are searched at once.
+const TOGETHER: usize = 4;
+
 /// What a search leaves of Q3_K: scales, codes, and the scales' codes and factor.
 struct Found<V: Lanes> {
     codes: [V::Int; 256],
@@ -16,11 +19,14 @@ struct Found<V: Lanes> {
 fn find_plain<V: Lanes>(x: &[V; 256]) -> Found<V> {
     let zero = V::splat(0.0);
     let (mut codes, mut found) = ([V::Int::splat(0); 256], [zero; 16]);
-    for j in 0..16 {
-        let (scale, part) = search::descend(&x.as_chunks().0[j]);
-        found[j] = scale;
-        for i in 0..16 {
-            codes[16 * j + i] = part[i].int();
+    let parts: &[[V; 16]] = x.as_chunks().0;
+    for (at, parts) in parts.as_chunks::<TOGETHER>().0.iter().enumerate() {
+        for (m, (scale, part)) in search::descend(parts).into_iter().enumerate() {
+            let j = TOGETHER * at + m;
+            found[j] = scale;
+            for i in 0..16 {
+                codes[16 * j + i] = part[i].int();
+            }
         }
     }
     let (_, max) = search::extreme(&found);

@@ -1,7 +1,9 @@
-//! 256-bit kernels: unpacking is the portable code compiled for wider registers, the sums are written by hand.
+//! 256-bit kernels. The most common types are written by hand ([`vector`]); of the others unpacking is the portable code
+//! compiled for wider registers, and the sums are written by hand.
 #![expect(unsafe_code, reason = "registers from arrays, calls into functions that need processor features")]
 
 mod ternary;
+mod vector;
 
 use std::arch::x86_64::*;
 
@@ -47,6 +49,14 @@ pub(in super::super) fn rows(
 ) {
     // SAFETY: `Kernel` comes here only when the processor has the features.
     unsafe {
+        match kind {
+            GgmlType::Q4_0 => return vector::rows::<vector::Q4>(weights, row_bytes, activations, y),
+            GgmlType::Q8_0 => return vector::rows::<vector::Q8>(weights, row_bytes, activations, y),
+            GgmlType::Q4_K => return vector::rows::<vector::Q4K>(weights, row_bytes, activations, y),
+            GgmlType::Q6_K => return vector::rows::<vector::Q6K>(weights, row_bytes, activations, y),
+            GgmlType::TQ2_0 => return vector::rows::<vector::Tq2>(weights, row_bytes, activations, y),
+            _ => {}
+        }
         match shift(kind) {
             Some(7) => compiled::<Wide>(kind, weights, row_bytes, activations, y),
             _ => compiled::<Narrow>(kind, weights, row_bytes, activations, y),
