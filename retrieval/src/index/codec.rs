@@ -152,6 +152,16 @@ impl Codec {
         &self.centroids
     }
 
+    /// 8-bit codes of the centroids, `[centroids, width]`.
+    pub(crate) fn codes(&self) -> &[i8] {
+        &self.codes
+    }
+
+    /// What a centroid's codes are multiplied with.
+    pub(crate) fn scales(&self) -> &[f32] {
+        &self.scales
+    }
+
     /// Cut-offs between cells, ascending.
     pub fn cutoffs(&self) -> &[f32] {
         &self.cutoffs

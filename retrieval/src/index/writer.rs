@@ -176,7 +176,21 @@ impl Writer {
             gate.insert(self.index.id(document)?);
         }
         let mut manifest = self.index.manifest().clone();
-        let mut segments = Segments::new(self.index.path(), self.index.codec(), &mut manifest);
+        let written = self.write(&mut manifest, &mut gate, source);
+        if written.is_err() {
+            self.index.manifest().remove_rubbish(self.index.path())?;
+        }
+        written?;
+        self.commit(&manifest)
+    }
+
+    fn write(
+        &self,
+        manifest: &mut Manifest,
+        gate: &mut Gate,
+        source: impl IntoIterator<Item = SourceItem>,
+    ) -> Result<(), IndexError> {
+        let mut segments = Segments::new(self.index.path(), self.index.codec(), manifest);
         for batch in source {
             let batch: Batch = batch.map_err(IndexError::Source)?;
             gate.check(&batch)?;
@@ -184,8 +198,7 @@ impl Writer {
                 segments.push(id, text, rows)?;
             }
         }
-        segments.finish()?;
-        self.commit(&manifest)
+        segments.finish()
     }
 
     /// Deletes documents by their ids: they are no longer found; [`Self::compact`] frees their bytes.

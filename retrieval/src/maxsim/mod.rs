@@ -8,6 +8,7 @@
 //! of them out.
 
 pub(crate) mod bf16;
+pub(crate) mod codes;
 mod exact;
 mod explain;
 pub(crate) mod panel;

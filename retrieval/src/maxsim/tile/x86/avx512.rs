@@ -216,12 +216,12 @@ pub(super) unsafe fn native_bf16(
     }
 }
 
-/// Products of floats.
+/// Products of bytes.
 ///
 /// # Safety
 /// As [`products_of`]; AVX-512 F, BW, DQ, VL and VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
 pub(super) unsafe fn products(panel: *const u32, rows: *const u32, steps: usize, tokens: usize, out: *mut u32) {
     // SAFETY: the caller's.
-    unsafe { products_of::<F32, 2, TWO>(panel, rows, steps, tokens, out) }
+    unsafe { products_of::<I8, 2, TWO>(panel, rows, steps, tokens, out) }
 }
