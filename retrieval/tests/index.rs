@@ -11,7 +11,7 @@ use std::path::Path;
 use common::residual;
 use common::residual::Cells;
 use proptest::prelude::*;
-use retrieval::index::{Batch, Codec, Index, IndexConfig, IndexError, SourceItem, Writer, build};
+use retrieval::index::{Batch, Codec, Index, IndexConfig, IndexError, SourceItem, Writer, build, import};
 use retrieval::plaid::{Plaid, SearchConfig};
 use retrieval::vectors::TokenVectors;
 use tempfile::TempDir;
@@ -82,7 +82,7 @@ fn the_codec_equals_colberts_on_widths_that_both_take() {
     let texts = shared::clustered(1, "documents", 30, 20, 64);
     for (bits, cells) in [(1, Cells::Quantile), (2, Cells::LloydMax), (2, Cells::Quantile), (4, Cells::Quantile)] {
         let settings = IndexConfig { centroids: Some(24), cells, ..IndexConfig::colbert_v2(bits) };
-        let codec = Codec::train(texts.values(), 64, texts.rows(), &settings).unwrap();
+        let codec = Codec::train(texts.values().to_vec(), 64, texts.rows(), &settings).unwrap();
         let (cutoffs, weights) = (codec.cutoffs().to_vec(), codec.weights().to_vec());
         let reference =
             residual::Codec::from_parts(64, bits, codec.centroids().to_vec(), cutoffs, weights).unwrap();
@@ -344,6 +344,46 @@ fn tiny_collections_and_odd_widths_are_indexed() {
             }
         }
     }
+}
+
+/// Rounding of centroids to 8 bits (half a step of their greatest component, below 0.8, over 127) and of the file to 4
+/// decimals, each doubled by the division by the length.
+const FOREIGN: f32 = 2.0 * (0.4 / 127.0 + 5e-5);
+
+#[test]
+fn indexes_of_fast_plaid_and_next_plaid_are_read() {
+    for name in ["fast-plaid", "next-plaid"] {
+        let foreign = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        let folder = TempDir::new().unwrap();
+        let index = import(&foreign, folder.path()).unwrap();
+        index.verify().unwrap();
+        let text = fs::read_to_string(foreign.join("expected.json")).unwrap();
+        let expected: Vec<Vec<Vec<f32>>> = serde_json::from_str(&text).unwrap();
+        assert_eq!(index.len(), expected.len());
+        for (document, expected) in (0..).zip(expected) {
+            assert_eq!(index.id(document).unwrap(), document.to_string());
+            let found = index.vectors(document);
+            assert_eq!(found.len(), expected.concat().len());
+            let off = found.iter().zip(expected.concat()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < FOREIGN, "{name} document {document}: off by {off}");
+        }
+        let query = index.vectors(5);
+        let settings = SearchConfig { nprobe: 4, ..SearchConfig::for_k(1) };
+        assert_eq!(Plaid::new(&index).search(&query, 1, &settings).unwrap().0[0].document, 5);
+    }
+}
+
+#[test]
+fn foreign_indexes_that_are_not_read_say_what_to_do() {
+    let (foreign, target) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let refused = || import(foreign.path(), target.path()).unwrap_err().to_string();
+    fs::write(foreign.path().join("centroids.pt"), b"PK").unwrap();
+    assert!(refused().contains("PyTorch files, which are not read; convert each"), "{}", refused());
+    fs::remove_file(foreign.path().join("centroids.pt")).unwrap();
+    assert!(refused().contains("metadata.json"), "{}", refused());
+    fs::write(foreign.path().join("metadata.json"), r#"{"nbits": 2, "binary": true}"#).unwrap();
+    assert!(refused().contains("signs only"), "{}", refused());
+    assert!(Index::open(target.path()).is_err());
 }
 
 /// A full index of 2 bits and width 128 is what the README says it is.
