@@ -167,7 +167,7 @@ impl<'a> Plaid<'a> {
         let tables = &mut scratch.tables[..blocks];
         let bound = self.centroids.bound(query, width);
         for (place, (table, block)) in tables.iter_mut().zip(codes.panel.blocks()).enumerate() {
-            table.fill(tier, &self.centroids, &codes, (block, place * BLOCK), config.nprobe, bound);
+            table.fill(tier, &self.centroids, &codes, (block, place * BLOCK), config, bound);
         }
         let mut probed: Vec<u32> = tables.iter().flat_map(|table| table.nearest.iter().copied()).collect();
         probed.sort_unstable();
@@ -183,7 +183,7 @@ impl<'a> Plaid<'a> {
         let (limit, last) = (config.candidates.max(k), config.scored.max(k));
         let mut documents = candidates.documents.clone();
         if documents.len() > limit {
-            let kept = kept(tables, config.threshold);
+            let kept = kept(tables);
             stages.kept = kept.len();
             scratch.scores.clear();
             scratch.scores.resize(documents.len(), 0);
@@ -217,14 +217,10 @@ impl<'a> Plaid<'a> {
     }
 }
 
-/// Centroids that some query token's product with reaches the threshold.
-fn kept(tables: &[Table], threshold: Option<f32>) -> Vec<u32> {
-    let count = tables[0].greatest.len() as u32;
-    let reaches = |centroid: &u32| match threshold {
-        Some(threshold) => tables.iter().any(|table| table.greatest[*centroid as usize] >= threshold),
-        None => true,
-    };
-    (0..count).filter(reaches).collect()
+/// Centroids whose product with some query token reaches the threshold.
+fn kept(tables: &[Table]) -> Vec<u32> {
+    let count = tables[0].reaches.len() as u32;
+    (0..count).filter(|&centroid| tables.iter().any(|table| table.reaches[centroid as usize])).collect()
 }
 
 /// Seconds since the last look.

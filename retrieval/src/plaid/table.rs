@@ -1,5 +1,6 @@
 //! Products of all centroids with the query, as 16-bit integers: what the two rankings by centroids read.
 
+use super::SearchConfig;
 use crate::index::Codec;
 use crate::maxsim::Tier;
 use crate::maxsim::codes::{QueryCodes, ZERO};
@@ -13,13 +14,13 @@ const AT_ONCE: usize = 192;
 /// Greatest integer.
 const LARGEST: f32 = 32_000.0;
 
-/// Products of the centroids with one block of query tokens, `[centroids, 32]`, and more that is seen in passing.
+/// Products of the centroids with one block of query tokens, `[centroids, 32]`, and what is seen in passing.
 #[derive(Default)]
 pub(super) struct Table {
     /// A power of two of rows, so that any code of a token has one.
     pub(super) rows: Vec<Row>,
-    /// Greatest product of each centroid with a query token.
-    pub(super) greatest: Vec<f32>,
+    /// Whether each centroid's product with some query token reaches the threshold.
+    pub(super) reaches: Vec<bool>,
     /// The `nprobe` nearest centroids of each query token, `[tokens, nprobe]`; of equals the lower.
     pub(super) nearest: Vec<u32>,
     products: Vec<u32>,
@@ -33,19 +34,19 @@ impl Table {
         centroids: &Centroids,
         query: &QueryCodes,
         (block, first): (&[u32], usize),
-        nprobe: usize,
+        config: &SearchConfig,
         bound: f32,
     ) {
         let steps = block.len() / BLOCK;
         let (count, tokens) = (centroids.scales.len(), (query.scales.len() - first).min(BLOCK));
         self.rows.resize(count.next_power_of_two(), [0; BLOCK]);
-        self.greatest.resize(count, 0.0);
+        self.reaches.resize(count, false);
         self.products.resize(AT_ONCE * BLOCK, 0);
-        let mut lanes = Lanes { scales: [0.0; BLOCK], excess: [0; BLOCK], highest: [f32::NEG_INFINITY; BLOCK] };
+        let mut lanes = Lanes { scales: [0.0; BLOCK], excess: [0; BLOCK], threshold: [f32::INFINITY; BLOCK] };
         lanes.scales[..tokens].copy_from_slice(&query.scales[first..first + tokens]);
         lanes.excess[..tokens].copy_from_slice(&query.excess[first..first + tokens]);
-        lanes.highest[..tokens].fill(f32::INFINITY);
-        let mut best = Best::new(tokens, nprobe.min(count));
+        lanes.threshold[..tokens].fill(config.threshold.unwrap_or(f32::NEG_INFINITY));
+        let mut best = Best::new(tokens, config.nprobe.min(count));
         let scale = LARGEST / bound.max(f32::MIN_POSITIVE);
         for (part, rows) in centroids.words.chunks(AT_ONCE * steps).enumerate() {
             let (start, end) = (part * AT_ONCE, part * AT_ONCE + rows.len() / steps);
@@ -53,7 +54,7 @@ impl Table {
             products(tier, block, rows, part);
             let part = part.as_chunks_mut::<BLOCK>().0;
             let scales = &centroids.scales[start..end];
-            see(tier, part, &lanes, scales, scale, &mut self.rows[start..end], &mut self.greatest[start..end]);
+            see(tier, part, &lanes, scales, scale, &mut self.rows[start..end], &mut self.reaches[start..end]);
             best.see(tier, start as u32, part);
         }
         self.nearest.clear();
@@ -99,11 +100,15 @@ fn longest(rows: &[f32], width: usize) -> f32 {
 struct Lanes {
     scales: [f32; BLOCK],
     excess: [i32; BLOCK],
-    /// Infinite; lanes without a query token: the opposite, so that their zeros do not hide negative products.
-    highest: [f32; BLOCK],
+    /// The threshold; infinite for lanes without a query token.
+    threshold: [f32; BLOCK],
 }
 
-/// Makes the integers in `part` floats, and fills rows and greatest products from them.
+/// A float at which the lowest bit is worth 1: adding it rounds a small number into the low bits, as the conversion of vector
+/// instructions would.
+const ANCHOR: f32 = 12_582_912.0;
+
+/// Makes the integers in `part` floats, and fills rows and what reaches the threshold from them.
 fn see(
     tier: Tier,
     part: &mut [[u32; BLOCK]],
@@ -111,7 +116,7 @@ fn see(
     scales: &[f32],
     scale: f32,
     rows: &mut [Row],
-    greatest: &mut [f32],
+    reaches: &mut [bool],
 ) {
     #[inline(always)]
     fn body(
@@ -120,25 +125,18 @@ fn see(
         scales: &[f32],
         scale: f32,
         rows: &mut [Row],
-        greatest: &mut [f32],
+        reaches: &mut [bool],
     ) {
-        for (((part, row), greatest), centroid) in part.iter_mut().zip(rows).zip(greatest).zip(scales) {
-            let mut most = [f32::NEG_INFINITY; BLOCK];
+        for (((part, row), reaches), centroid) in part.iter_mut().zip(rows).zip(reaches).zip(scales) {
+            let mut above = 0;
             for lane in 0..BLOCK {
                 let integer = part[lane].cast_signed() - lanes.excess[lane];
                 let product = integer as f32 * lanes.scales[lane] * centroid;
                 part[lane] = product.to_bits();
-                row[lane] = (product * scale) as i32 as i16;
-                most[lane] = if product < lanes.highest[lane] { product } else { lanes.highest[lane] };
+                row[lane] = (product * scale + ANCHOR).to_bits() as i16;
+                above |= u32::from(product >= lanes.threshold[lane]);
             }
-            let mut half = BLOCK / 2;
-            while half > 0 {
-                for lane in 0..half {
-                    most[lane] = if most[lane] > most[lane + half] { most[lane] } else { most[lane + half] };
-                }
-                half /= 2;
-            }
-            *greatest = most[0];
+            *reaches = above != 0;
         }
     }
     super::dispatch!(
@@ -149,7 +147,7 @@ fn see(
             scales: &[f32],
             scale: f32,
             rows: &mut [Row],
-            greatest: &mut [f32]
+            reaches: &mut [bool]
         )
     );
 }
