@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
+use common::residual::{Cells, Codec, CodecConfig, KmeansConfig, cells, kmeans};
 use common::seed;
 use proptest::prelude::*;
-use common::residual::{Cells, Codec, CodecConfig, KmeansConfig, cells, kmeans};
 use rand::Rng;
 use serde_json::Value;
 

@@ -80,7 +80,9 @@ fn an_index_returns_ids_texts_and_decompressed_vectors() {
 #[test]
 fn the_codec_equals_colberts_on_widths_that_both_take() {
     let texts = shared::clustered(1, "documents", 30, 20, 64);
-    for (bits, cells) in [(1, Cells::Quantile), (2, Cells::LloydMax), (2, Cells::Quantile), (4, Cells::Quantile)] {
+    for (bits, cells) in
+        [(1, Cells::Quantile), (2, Cells::LloydMax), (2, Cells::Quantile), (4, Cells::Quantile)]
+    {
         let settings = IndexConfig { centroids: Some(24), cells, ..IndexConfig::colbert_v2(bits) };
         let codec = Codec::train(texts.values().to_vec(), 64, texts.rows(), &settings).unwrap();
         let (cutoffs, weights) = (codec.cutoffs().to_vec(), codec.weights().to_vec());
@@ -158,7 +160,10 @@ fn two_writers_at_once_are_refused_and_readers_are_not() {
     built(folder.path(), &texts);
     let writer = Writer::open(folder.path()).unwrap();
     let refused = Writer::open(folder.path()).unwrap_err().to_string();
-    assert!(refused.ends_with("another program is writing to this index; wait until it is done"), "{refused}");
+    assert!(
+        refused.ends_with("another program is writing to this index; wait until it is done"),
+        "{refused}"
+    );
     let rebuilt = build(folder.path(), &config(), source(&texts, 0, 20));
     assert!(matches!(rebuilt, Err(IndexError::Locked { .. })));
     assert_eq!(Index::open(folder.path()).unwrap().len(), 20);
@@ -208,7 +213,10 @@ fn an_interrupted_write_leaves_the_old_index() {
                 index.verify().unwrap();
                 assert_eq!(ids(&index), expected);
                 change(state.path(), &texts); // and the write can be made again
-                assert_eq!(ids(&Index::open(state.path()).unwrap()), ids(&Index::open(after.path()).unwrap()));
+                assert_eq!(
+                    ids(&Index::open(state.path()).unwrap()),
+                    ids(&Index::open(after.path()).unwrap())
+                );
             }
         }
     }
@@ -218,13 +226,60 @@ fn restore(folder: &Path, files: &BTreeMap<String, Vec<u8>>) {
     files.iter().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
 }
 
+/// Not a test of its own: what [`a_killed_writer_leaves_a_whole_index`] kills.
+#[test]
+#[ignore = "a child process of another test"]
+fn child_that_writes_for_ever() {
+    let Some(path) = std::env::var_os("BENKYOKAI_TEST_INDEX") else { return };
+    let (path, texts) = (Path::new(&path), ragged(60, WIDTH));
+    for round in 0.. {
+        let mut writer = Writer::open(path).unwrap();
+        writer.add(source(&texts, 40, 20)).unwrap();
+        let gone: Vec<String> = (40..60).map(|index| format!("doc-{index}")).collect();
+        writer.delete(&gone.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        writer.compact().unwrap();
+        drop(writer);
+        if round % 4 == 3 {
+            build(path, &config(), source(&texts, 0, 40)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_killed_writer_leaves_a_whole_index() {
+    let (folder, texts) = (TempDir::new().unwrap(), ragged(60, WIDTH));
+    build(folder.path(), &config(), source(&texts, 0, 40)).unwrap();
+    let expected = ids(&Index::open(folder.path()).unwrap());
+    for round in 0..12 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_writes_for_ever", "--ignored"])
+            .env("BENKYOKAI_TEST_INDEX", folder.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20 + 37 * round));
+        assert!(child.try_wait().unwrap().is_none(), "the child ended by itself");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let index = Index::open(folder.path()).unwrap();
+        index.verify().unwrap();
+        let found = ids(&index);
+        // Before or after any of its changes: the first forty are always there, the others all or none.
+        assert_eq!(found[..40], expected[..]);
+        assert!([40, 60].contains(&found.len()), "{} documents", found.len());
+        let mut writer = Writer::open(folder.path()).unwrap(); // the lock went with the process
+        let late: Vec<&str> = found[40..].iter().map(String::as_str).collect();
+        writer.delete(&late).unwrap();
+    }
+}
+
 #[test]
 fn a_failing_source_leaves_the_old_index() {
     let (folder, texts) = (TempDir::new().unwrap(), ragged(40, WIDTH));
     built(folder.path(), &texts);
     let old = files(folder.path());
     let broken = || {
-        let mut items = source(&texts, 100 - 100, 14);
+        let mut items = source(&texts, 0, 14);
         items.push(Err("the encoder stopped".into()));
         items
     };
@@ -294,11 +349,11 @@ fn unusable_input_is_refused_in_words() {
             build(one("a", &[1.0, 0.0, f32::NAN, 0.0], 2)),
             "document `a`: token 1 holds a number that is not finite; the model or its input is broken",
         ),
-        (build(vec![Ok(ragged)]), "a batch has 1 ids, 0 texts and 0 documents of vectors; expected equal numbers"),
         (
-            build(Vec::new()),
-            "the documents have no token at all; there is nothing to learn centroids from",
+            build(vec![Ok(ragged)]),
+            "a batch has 1 ids, 0 texts and 0 documents of vectors; expected equal numbers",
         ),
+        (build(Vec::new()), "the documents have no token at all; there is nothing to learn centroids from"),
         (
             build(one("a", &[], 4)),
             "the documents have no token at all; there is nothing to learn centroids from",
@@ -308,7 +363,10 @@ fn unusable_input_is_refused_in_words() {
         assert_eq!(found, expected);
     }
     let missing = Index::open(folder.path()).unwrap_err().to_string();
-    assert!(missing.ends_with("no index (no `manifest.json`); build one first, or check the path"), "{missing}");
+    assert!(
+        missing.ends_with("no index (no `manifest.json`); build one first, or check the path"),
+        "{missing}"
+    );
     assert!(matches!(Writer::open(&folder.path().join("nowhere")), Err(IndexError::Missing { .. })));
     let settings = IndexConfig { bits: 3, ..config() };
     let refused = retrieval::index::build(folder.path(), &settings, Vec::new()).unwrap_err().to_string();

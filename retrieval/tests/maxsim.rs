@@ -51,7 +51,8 @@ fn every_tier_and_storage_agrees_with_the_double_loop() {
             for tier in Tier::available() {
                 for storage in STORAGES {
                     let exact = Exact::on(texts.clone(), storage, tier).unwrap();
-                    let tolerance = query_tokens as f32 * if storage == Storage::Bf16 { BRAIN } else { ROUNDING };
+                    let tolerance =
+                        query_tokens as f32 * if storage == Storage::Bf16 { BRAIN } else { ROUNDING };
                     for (found, document) in exact.scores(query.text(0)).unwrap().iter().zip(texts.iter()) {
                         let expected = double_loop(query.text(0), document, width);
                         assert!(

@@ -7,7 +7,7 @@ mod shared;
 use proptest::prelude::*;
 use retrieval::index::{Batch, Index, IndexConfig, Writer, build};
 use retrieval::maxsim::{Exact, Hit, Storage, Tier, recall};
-use retrieval::plaid::{Plaid, SearchConfig};
+use retrieval::plaid::{Plaid, SearchConfig, recall_against_exact};
 use retrieval::vectors::TokenVectors;
 use tempfile::TempDir;
 
@@ -18,7 +18,8 @@ const ALL: SearchConfig =
     SearchConfig { nprobe: 1 << 20, threshold: None, candidates: 1 << 30, scored: 1 << 30 };
 
 fn index_of(folder: &TempDir, texts: &TokenVectors, bits: u32, centroids: usize) -> Index {
-    let config = IndexConfig { centroids: Some(centroids), segment_tokens: 2000, ..IndexConfig::colbert_v2(bits) };
+    let config =
+        IndexConfig { centroids: Some(centroids), segment_tokens: 2000, ..IndexConfig::colbert_v2(bits) };
     let ids = (0..texts.len()).map(|index| index.to_string()).collect();
     build(folder.path(), &config, [Ok(Batch { ids, texts: Vec::new(), vectors: texts.clone() })]).unwrap()
 }
@@ -52,7 +53,11 @@ fn scores_equal_those_of_the_decompressed_vectors() {
                 let expected = exact.scores(query.text(0)).unwrap();
                 let (hits, stages) = plaid.search(query.text(0), 1000, &ALL).unwrap();
                 let with_tokens = texts.iter().filter(|rows| !rows.is_empty()).count();
-                assert_eq!((hits.len(), stages.scored), (with_tokens, with_tokens), "width {width}, {bits} bits");
+                assert_eq!(
+                    (hits.len(), stages.scored),
+                    (with_tokens, with_tokens),
+                    "width {width}, {bits} bits"
+                );
                 for hit in hits {
                     let off = (hit.score - expected[hit.document as usize]).abs();
                     assert!(off < ROUNDING, "{tier:?} width {width}, {bits} bits: off by {off}");
@@ -78,6 +83,8 @@ fn clustered_collections_are_found_with_few_documents_scored() {
     let searched = plaid.search_batch(&queries, 10, &SearchConfig::for_k(100)).unwrap();
     let found: Vec<Vec<Hit>> = searched.iter().map(|(hits, _)| hits.clone()).collect();
     let share = recall(&expected, &found).unwrap();
+    let config = SearchConfig::for_k(100);
+    assert_eq!(recall_against_exact(&plaid, &exact, &queries, 10, &config).unwrap(), Some(share));
     assert!(share > 0.9, "recall {share}");
     for (_, stages) in &searched {
         assert!(stages.scored <= 256 && stages.total_s() > 0.0 && stages.probed <= 64, "{stages:?}");
@@ -99,9 +106,8 @@ fn plain(index: &Index, query: &[f32], k: usize, config: &SearchConfig) -> Vec<u
         .chunks_exact(width)
         .map(|q| index.codec().centroids().chunks_exact(width).map(|c| dot(&round(q), c)).collect())
         .collect();
-    let codes: Vec<Vec<u32>> = (0..index.slots() as u32)
-        .map(|document| index.centroids_of(document))
-        .collect();
+    let codes: Vec<Vec<u32>> =
+        (0..index.slots() as u32).map(|document| index.centroids_of(document)).collect();
     let mut probed = Vec::new();
     for products in &products {
         let mut order: Vec<usize> = (0..products.len()).collect();
@@ -119,7 +125,8 @@ fn plain(index: &Index, query: &[f32], k: usize, config: &SearchConfig) -> Vec<u
         let score = |document: u32| -> f64 {
             let kept: Vec<u32> =
                 codes[document as usize].iter().copied().filter(|&code| all || reaches(code)).collect();
-            let most = |products: &Vec<f64>| kept.iter().map(|&code| products[code as usize]).fold(-1e4, f64::max);
+            let most =
+                |products: &Vec<f64>| kept.iter().map(|&code| products[code as usize]).fold(-1e4, f64::max);
             products.iter().map(most).sum()
         };
         documents.sort_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
@@ -144,7 +151,8 @@ fn every_tier_finds_what_the_plain_four_steps_find() {
     let queries = world.queries(&texts, 6, 40);
     let folder = TempDir::new().unwrap();
     let index = index_of(&folder, &texts, 2, 60);
-    let settings = [(1, Some(0.5), 40, 10), (2, Some(0.6), 60, 20), (3, None, 30, 30), (60, Some(0.7), 50, 12)];
+    let settings =
+        [(1, Some(0.5), 40, 10), (2, Some(0.6), 60, 20), (3, None, 30, 30), (60, Some(0.7), 50, 12)];
     for (nprobe, threshold, candidates, scored) in settings {
         let config = SearchConfig { nprobe, threshold, candidates, scored };
         for query in queries.iter() {

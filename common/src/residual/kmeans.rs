@@ -61,7 +61,7 @@ fn update(vectors: &[f32], dim: usize, owners: &[(u32, f32)], centroids: &mut [f
         let sum = &mut sums[owner as usize * dim..][..dim];
         sum.iter_mut().zip(vector).for_each(|(sum, &x)| *sum += f64::from(x));
     }
-    let empty = members.iter().any(|&count| count == 0);
+    let empty = members.contains(&0);
     let mut farthest = if empty { by_distance(vectors, dim, owners) } else { Vec::new() }.into_iter();
     for (id, centroid) in centroids.chunks_exact_mut(dim).enumerate() {
         if members[id] > 0 {

@@ -230,8 +230,11 @@ unsafe fn bounds_of(
                     let product = _mm512_mul_ps(product, scale[half]);
                     let score =
                         _mm512_fmadd_ps(product, _mm512_set1_ps(bound.scale), _mm512_set1_ps(bound.offset));
-                    let coding =
-                        _mm512_fmadd_ps(length[half], _mm512_set1_ps(bound.error), _mm512_set1_ps(bound.slack));
+                    let coding = _mm512_fmadd_ps(
+                        length[half],
+                        _mm512_set1_ps(bound.error),
+                        _mm512_set1_ps(bound.slack),
+                    );
                     let radius = _mm512_fmadd_ps(error[half], _mm512_set1_ps(bound.length), coding);
                     lowest[half] = _mm512_max_ps(lowest[half], _mm512_sub_ps(score, radius));
                     _mm512_storeu_ps(out.add(16 * half), _mm512_add_ps(score, radius));

@@ -24,7 +24,12 @@ impl Batch {
     /// The documents with ids, texts and rows.
     pub(super) fn documents(&self) -> impl Iterator<Item = (&str, Option<&str>, &[f32])> {
         let texts = (0..self.ids.len()).map(|index| self.texts.get(index).map(String::as_str));
-        self.ids.iter().map(String::as_str).zip(texts).zip(self.vectors.iter()).map(|((id, text), rows)| (id, text, rows))
+        self.ids
+            .iter()
+            .map(String::as_str)
+            .zip(texts)
+            .zip(self.vectors.iter())
+            .map(|((id, text), rows)| (id, text, rows))
     }
 }
 

@@ -73,8 +73,7 @@ impl Codec {
             held_out.clone_from(&sample);
         }
         let wanted = config.centroids.unwrap_or_else(|| default_centroids(tokens));
-        let settings =
-            KmeansConfig { centroids: wanted.min(kept), rounds: config.rounds };
+        let settings = KmeansConfig { centroids: wanted.min(kept), rounds: config.rounds };
         let mut centroids = kmeans(&sample, width, settings, config.seed)?;
         drop(sample);
         centroids.chunks_exact_mut(width).for_each(normalize);

@@ -62,9 +62,7 @@ pub enum IndexError {
         position: usize,
     },
     /// An id that is there already.
-    #[error(
-        "document id `{id}` occurs twice; ids are unique (to replace a document, delete it first)"
-    )]
+    #[error("document id `{id}` occurs twice; ids are unique (to replace a document, delete it first)")]
     DuplicateId {
         /// The id.
         id: String,
@@ -96,7 +94,9 @@ pub enum IndexError {
         token: usize,
     },
     /// Ids, texts and vectors of different numbers.
-    #[error("a batch has {ids} ids, {texts} texts and {vectors} documents of vectors; expected equal numbers")]
+    #[error(
+        "a batch has {ids} ids, {texts} texts and {vectors} documents of vectors; expected equal numbers"
+    )]
     Batch {
         /// Number of ids.
         ids: usize,

@@ -47,7 +47,8 @@ pub fn import(foreign: &Path, path: &Path) -> Result<Index, IndexError> {
     }
     let cells = (floats("bucket_cutoffs.npy")?.0, floats("bucket_weights.npy")?.0);
     let codec = Codec::from_centroids(width, bits, &centroids, cells.0, cells.1)?;
-    let chunks = metadata["num_chunks"].as_u64().ok_or_else(|| refuse(foreign, "metadata.json: no `num_chunks`"))?;
+    let chunks =
+        metadata["num_chunks"].as_u64().ok_or_else(|| refuse(foreign, "metadata.json: no `num_chunks`"))?;
     store(path, &codec, |keep| {
         if foreign.join("0.codes.npy").exists() || chunks == 0 {
             (0..chunks).try_for_each(|chunk| {
@@ -56,7 +57,8 @@ pub fn import(foreign: &Path, path: &Path) -> Result<Index, IndexError> {
                 documents(&name("codes"), &name("residuals"), &lengths, &codec, keep)
             })
         } else {
-            let lengths: Result<Vec<Vec<usize>>, _> = (0..chunks).map(|chunk| lengths(foreign, chunk)).collect();
+            let lengths: Result<Vec<Vec<usize>>, _> =
+                (0..chunks).map(|chunk| lengths(foreign, chunk)).collect();
             let (codes, residuals) = (foreign.join("merged_codes.npy"), foreign.join("merged_residuals.npy"));
             documents(&codes, &residuals, &lengths?.concat(), &codec, keep)
         }
@@ -68,7 +70,8 @@ fn refuse(path: &Path, problem: &str) -> IndexError {
 }
 
 fn json(path: &Path) -> Result<Value, IndexError> {
-    serde_json::from_str(&files::read_text(path)?).map_err(|error| refuse(path, &format!("not JSON: {error}")))
+    serde_json::from_str(&files::read_text(path)?)
+        .map_err(|error| refuse(path, &format!("not JSON: {error}")))
 }
 
 /// Tokens of each document of a chunk.

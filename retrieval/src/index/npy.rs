@@ -44,7 +44,8 @@ fn parse(bytes: Vec<u8>) -> Result<Array, String> {
     if !after("fortran_order").is_some_and(|rest| rest.starts_with("False")) {
         return Err("in Fortran order, expected C order; save `numpy.ascontiguousarray(x)`".to_owned());
     }
-    let shape = after("shape").and_then(|rest| rest.strip_prefix('(')?.split(')').next()).ok_or_else(not_npy)?;
+    let shape =
+        after("shape").and_then(|rest| rest.strip_prefix('(')?.split(')').next()).ok_or_else(not_npy)?;
     let shape: Result<Vec<usize>, _> =
         shape.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect();
     let shape = shape.map_err(|_| not_npy())?;
@@ -65,7 +66,9 @@ impl Array {
     pub(super) fn floats(&self) -> Option<Vec<f32>> {
         match self.kind.as_str() {
             "<f4" => Some(self.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
-            "<f2" => Some(self.data().as_chunks::<2>().0.iter().map(|b| half(u16::from_le_bytes(*b))).collect()),
+            "<f2" => {
+                Some(self.data().as_chunks::<2>().0.iter().map(|b| half(u16::from_le_bytes(*b))).collect())
+            }
             _ => None,
         }
     }

@@ -72,7 +72,10 @@ impl Index {
             first += part.documents;
         }
         if u32::try_from(first).is_err() {
-            return Err(IndexError::corrupt(path, format!("{first} documents are more than can be numbered")));
+            return Err(IndexError::corrupt(
+                path,
+                format!("{first} documents are more than can be numbered"),
+            ));
         }
         let mut deleted = vec![0; (first as usize).div_ceil(64)];
         let mut deleted_count = 0;

@@ -74,8 +74,9 @@ impl Spool {
 
     /// Rows of [`sample_size`] documents drawn by `run_seed`, in their order, `most` numbers at most (but one document).
     pub(super) fn sample(&mut self, run_seed: u64, most: usize) -> Result<Vec<f32>, IndexError> {
-        let mut drawn: Vec<(u64, usize)> =
-            (0..self.places.len()).map(|index| (seed::derive(run_seed, "sample", index as u64), index)).collect();
+        let mut drawn: Vec<(u64, usize)> = (0..self.places.len())
+            .map(|index| (seed::derive(run_seed, "sample", index as u64), index))
+            .collect();
         drawn.sort_unstable();
         drawn.retain(|(_, index)| self.places[*index].1 > 0);
         drawn.truncate(sample_size(self.places.len()));

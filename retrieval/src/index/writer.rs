@@ -160,7 +160,13 @@ impl<'a> Segments<'a> {
     }
 
     /// Adds a compressed document to the current segment, after writing it when it is full.
-    fn keep(&mut self, id: &str, text: Option<&str>, codes: &[u32], residuals: &[u8]) -> Result<(), IndexError> {
+    fn keep(
+        &mut self,
+        id: &str,
+        text: Option<&str>,
+        codes: &[u32],
+        residuals: &[u8],
+    ) -> Result<(), IndexError> {
         if self.builder.is_full(codes.len(), self.manifest.segment_tokens, id) {
             self.write()?;
         }

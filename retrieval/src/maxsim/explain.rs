@@ -33,7 +33,8 @@ pub fn explain(query: &[f32], document: &[f32], width: usize) -> Result<Vec<Matc
 fn best(query: &[f32], document: &[f32]) -> Option<Match> {
     let mut best: Option<Match> = None;
     for (token, row) in document.chunks_exact(query.len()).enumerate() {
-        let similarity = query.iter().zip(row).map(|(&q, &d)| f64::from(q) * f64::from(d)).sum::<f64>() as f32;
+        let similarity =
+            query.iter().zip(row).map(|(&q, &d)| f64::from(q) * f64::from(d)).sum::<f64>() as f32;
         if best.is_none_or(|best| similarity > best.similarity) {
             best = Some(Match { token, similarity });
         }

@@ -11,6 +11,7 @@ pub(crate) mod bf16;
 pub(crate) mod codes;
 mod exact;
 mod explain;
+mod limits;
 pub(crate) mod panel;
 mod screen;
 mod tier;
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 pub use exact::{Exact, Storage};
 pub use explain::{Match, explain};
+pub use limits::Limits;
 pub use screen::Screening;
 pub use tier::Tier;
 pub use top::{Hit, recall, top_k};
@@ -52,9 +54,7 @@ pub enum MaxSimError {
         row: usize,
     },
     /// Queries of another width than the documents.
-    #[error(
-        "the queries have width {found}, the documents {expected}; encode both with one model"
-    )]
+    #[error("the queries have width {found}, the documents {expected}; encode both with one model")]
     Width {
         /// Width of the queries.
         found: usize,

@@ -48,7 +48,14 @@ impl Candidates {
 
     /// Adds to `scores` each candidate's interaction over one block of the query, with the centroids in `kept` only.
     /// Candidates without any get the least score.
-    pub(super) fn pruned(&mut self, tier: Tier, index: &Index, rows: &[Row], kept: &[u32], scores: &mut [i32]) {
+    pub(super) fn pruned(
+        &mut self,
+        tier: Tier,
+        index: &Index,
+        rows: &[Row],
+        kept: &[u32],
+        scores: &mut [i32],
+    ) {
         let entries: usize = index
             .segments()
             .iter()
@@ -62,7 +69,14 @@ impl Candidates {
         }
     }
 
-    pub(super) fn by_lists(&mut self, tier: Tier, index: &Index, rows: &[Row], kept: &[u32], scores: &mut [i32]) {
+    pub(super) fn by_lists(
+        &mut self,
+        tier: Tier,
+        index: &Index,
+        rows: &[Row],
+        kept: &[u32],
+        scores: &mut [i32],
+    ) {
         self.best.clear();
         self.best.resize(self.documents.len(), LOWEST);
         let (slots, best) = (&self.slots[..], &mut self.best[..]);

@@ -12,6 +12,7 @@
 mod config;
 mod dispatch;
 mod interact;
+mod recall;
 mod residual;
 mod table;
 
@@ -20,8 +21,9 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-pub use config::{SearchConfig, SettingError};
+pub use config::{EXACT_TOKENS, SearchConfig, SettingError, exact_is_as_fast};
 use dispatch::dispatch;
+pub use recall::recall_against_exact;
 
 use crate::index::Index;
 use crate::maxsim::codes::QueryCodes;
@@ -157,7 +159,13 @@ impl<'a> Plaid<'a> {
         (0..queries.len()).into_par_iter().map(|query| self.search(queries.text(query), k, config)).collect()
     }
 
-    fn run(&self, query: &[f32], k: usize, config: &SearchConfig, scratch: &mut Scratch) -> (Vec<Hit>, Stages) {
+    fn run(
+        &self,
+        query: &[f32],
+        k: usize,
+        config: &SearchConfig,
+        scratch: &mut Scratch,
+    ) -> (Vec<Hit>, Stages) {
         let (index, tier, mut stages) = (self.index, self.tier, Stages::default());
         let mut clock = Clock(Instant::now());
         let width = index.codec().width();

@@ -70,7 +70,13 @@ impl World {
 }
 
 /// Texts of a small world.
-pub(crate) fn clustered(run_seed: u64, stream: &str, count: usize, tokens: usize, width: usize) -> TokenVectors {
+pub(crate) fn clustered(
+    run_seed: u64,
+    stream: &str,
+    count: usize,
+    tokens: usize,
+    width: usize,
+) -> TokenVectors {
     World::new(run_seed, 512, width).texts(stream, count, tokens)
 }
 

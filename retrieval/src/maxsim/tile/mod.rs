@@ -43,7 +43,13 @@ impl Words {
 ///
 /// # Panics
 /// When the slices are not whole rows, or the processor lacks `tier`.
-pub(crate) fn maxima(tier: Tier, words: Words, panel: &[u32], document: &[u32], lanes: usize) -> [u32; BLOCK] {
+pub(crate) fn maxima(
+    tier: Tier,
+    words: Words,
+    panel: &[u32],
+    document: &[u32],
+    lanes: usize,
+) -> [u32; BLOCK] {
     let steps = panel.len() / BLOCK;
     assert!(steps > 0 && panel.len().is_multiple_of(BLOCK) && document.len().is_multiple_of(steps));
     assert!(tier <= Tier::best(), "the processor lacks {}", tier.name());

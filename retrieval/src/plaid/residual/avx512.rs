@@ -75,7 +75,8 @@ unsafe fn two_bits(packed: *const u8, weights: __m512) -> __m512 {
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
 unsafe fn four_bits(packed: *const u8, weights: __m512) -> __m512 {
     // SAFETY: the caller's.
-    let words = unsafe { [packed.cast::<i32>().read_unaligned(), packed.cast::<i32>().add(1).read_unaligned()] };
+    let words =
+        unsafe { [packed.cast::<i32>().read_unaligned(), packed.cast::<i32>().add(1).read_unaligned()] };
     let codes = _mm512_mask_set1_epi32(_mm512_set1_epi32(words[0]), 0xff00, words[1]);
     let shifts = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
     _mm512_permutexvar_ps(_mm512_srlv_epi32(codes, shifts), weights)

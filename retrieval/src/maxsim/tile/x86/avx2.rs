@@ -179,7 +179,13 @@ pub(super) unsafe fn any(
 /// # Safety
 /// As [`products_of`]; AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn products(panel: *const u32, rows: *const u32, steps: usize, tokens: usize, out: *mut u32) {
+pub(super) unsafe fn products(
+    panel: *const u32,
+    rows: *const u32,
+    steps: usize,
+    tokens: usize,
+    out: *mut u32,
+) {
     for first in (0..BLOCK).step_by(16) {
         // SAFETY: the caller's; a pass takes half of every block.
         unsafe { products_of::<I8, 2, TWO>(panel.add(first), rows, steps, tokens, out.add(first)) }
