@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use retrieval::maxsim::{Exact, Hit, Storage};
+use retrieval::maxsim::{Exact, Hit, Limits, Storage};
 use retrieval::vectors::TokenVectors;
 use serde_json::json;
 
@@ -50,9 +50,19 @@ fn main() -> Result<()> {
     let recall = retrieval::maxsim::recall(&search(&reference, &queries)?, &found);
     let values: Vec<f32> = found.iter().flatten().map(|hit| hit.score).collect();
     let (_, screening) = exact.search_counted(queries.text(0), 10)?;
+    let (products, bytes) =
+        (QUERIES * QUERY_TOKENS * documents * TOKENS * WIDTH, QUERIES * documents * TOKENS * WIDTH);
+    let value_bytes = match storage {
+        Storage::F32 => 4,
+        Storage::Bf16 => 2,
+        Storage::Screened => 1,
+    };
+    let limits = Limits::measure();
     println!(
         "{}",
-        json!({"seconds": fastest, "items": QUERIES * documents, "values": values, "recall_at_10": recall, "scored": screening.scored})
+        json!({"seconds": fastest, "items": QUERIES * documents, "values": values, "recall_at_10": recall,
+            "scored": screening.scored, "share_of_f32_limit": limits.share(products as f64, (value_bytes * bytes) as f64, fastest),
+            "bandwidth_gb_per_s": limits.bytes_per_s / 1e9, "f32_products_g_per_s": limits.products_per_s / 1e9})
     );
     Ok(())
 }

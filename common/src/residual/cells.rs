@@ -1,5 +1,6 @@
 //! Cells of the scalar quantizer that all dimensions share: cut-offs between codes, one value per code.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How the cells are chosen from a sample of residual components.
@@ -33,7 +34,7 @@ const LLOYD_ROUNDS: usize = 200;
 /// For an empty sample: the codec has checked that something is held out.
 pub fn cells(kind: Cells, sample: &[f32], bits: u32) -> (Vec<f32>, Vec<f32>) {
     let mut sorted = sample.to_vec();
-    sorted.sort_by(f32::total_cmp);
+    sorted.par_sort_unstable_by(f32::total_cmp);
     let count = 1_usize << bits;
     let cutoffs = (1..count).map(|i| quantile(&sorted, i as f64 / count as f64)).collect();
     let weights = (0..count).map(|i| quantile(&sorted, (i as f64 + 0.5) / count as f64)).collect();

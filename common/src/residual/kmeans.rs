@@ -2,9 +2,9 @@
 
 use crate::seed;
 use rand::seq::index;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::nearest::{best, dot};
 use super::{ResidualError, rows};
 
 /// Settings of [`kmeans`].
@@ -16,9 +16,6 @@ pub struct KmeansConfig {
     /// Rounds of Lloyd's algorithm; ColBERTv2 runs 4 (20 for few vectors).
     pub rounds: usize,
 }
-
-/// Vectors per parallel task.
-const CHUNK: usize = 256;
 
 /// Centroids `[centroids, dim]` of `vectors` `[rows, dim]`, not normalised.
 ///
@@ -55,29 +52,6 @@ fn assign(vectors: &[f32], centroids: &[f32], dim: usize) -> Vec<(u32, f32)> {
     best(vectors, centroids, dim, &halves)
 }
 
-/// Centroid of greatest dot product of each vector, the lowest id of equals: the codec's assignment.
-///
-/// # Panics
-/// For `dim` 0 or ragged slices; the codec has checked them.
-pub fn nearest(vectors: &[f32], centroids: &[f32], dim: usize) -> Vec<u32> {
-    let zeros = vec![0.0; centroids.len() / dim];
-    best(vectors, centroids, dim, &zeros).into_iter().map(|(id, _)| id).collect()
-}
-
-fn best(vectors: &[f32], centroids: &[f32], dim: usize, offsets: &[f32]) -> Vec<(u32, f32)> {
-    let one = |vector: &[f32]| {
-        let mut best = (0, f32::NEG_INFINITY);
-        for (id, (centroid, offset)) in centroids.chunks_exact(dim).zip(offsets).enumerate() {
-            let score = dot(vector, centroid) + offset;
-            if score > best.1 {
-                best = (id as u32, score);
-            }
-        }
-        best
-    };
-    vectors.par_chunks(CHUNK * dim).flat_map_iter(|chunk| chunk.chunks_exact(dim).map(one)).collect()
-}
-
 fn update(vectors: &[f32], dim: usize, owners: &[(u32, f32)], centroids: &mut [f32]) {
     let count = centroids.len() / dim;
     let mut sums = vec![0.0_f64; centroids.len()];
@@ -87,7 +61,8 @@ fn update(vectors: &[f32], dim: usize, owners: &[(u32, f32)], centroids: &mut [f
         let sum = &mut sums[owner as usize * dim..][..dim];
         sum.iter_mut().zip(vector).for_each(|(sum, &x)| *sum += f64::from(x));
     }
-    let mut farthest = by_distance(vectors, dim, owners).into_iter();
+    let empty = members.contains(&0);
+    let mut farthest = if empty { by_distance(vectors, dim, owners) } else { Vec::new() }.into_iter();
     for (id, centroid) in centroids.chunks_exact_mut(dim).enumerate() {
         if members[id] > 0 {
             let sum = &sums[id * dim..][..dim];
@@ -108,21 +83,6 @@ fn by_distance(vectors: &[f32], dim: usize, owners: &[(u32, f32)]) -> Vec<usize>
     let mut order: Vec<usize> = (0..distance.len()).collect();
     order.sort_by(|&a, &b| distance[b].total_cmp(&distance[a]).then(a.cmp(&b)));
     order
-}
-
-/// Lanes of the dot product: eight partial sums, so that the compiler uses vector registers.
-const LANES: usize = 8;
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0_f32; LANES];
-    let (left, right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = left.remainder().iter().zip(right.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in left.zip(right) {
-        for lane in 0..LANES {
-            lanes[lane] += x[lane] * y[lane];
-        }
-    }
-    lanes.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]

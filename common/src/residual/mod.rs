@@ -6,12 +6,16 @@
 mod cells;
 mod codec;
 mod kmeans;
+mod nearest;
+#[cfg(target_arch = "x86_64")]
+mod screen;
 
 use thiserror::Error;
 
 pub use cells::{Cells, cells};
 pub use codec::{Codec, CodecConfig, Compressed};
-pub use kmeans::{KmeansConfig, kmeans, nearest};
+pub use kmeans::{KmeansConfig, kmeans};
+pub use nearest::nearest;
 
 /// Vectors or settings that no codec can take.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]

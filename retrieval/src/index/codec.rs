@@ -40,12 +40,13 @@ pub struct Compressed {
 }
 
 impl Codec {
-    /// A codec learned from `sample`, `[rows, width]`, for a collection of `tokens` tokens.
+    /// A codec learned from `sample`, `[rows, width]`, for a collection of `tokens` tokens. The sample is taken, not borrowed,
+    /// since it may be most of the memory that a build needs.
     ///
     /// # Errors
     /// [`IndexError`] for an empty or non-finite sample.
     pub fn train(
-        sample: &[f32],
+        mut sample: Vec<f32>,
         width: usize,
         tokens: usize,
         config: &IndexConfig,
@@ -57,18 +58,24 @@ impl Codec {
         }
         let step = HELD_OUT.max(rows.div_ceil(HELD_OUT_MOST));
         let held = |row: usize| rows >= HELD_OUT && row % step == step - 1;
-        let part = |keep: bool| -> Vec<f32> {
-            let rows = sample.chunks_exact(width).enumerate().filter(|(row, _)| held(*row) == keep);
-            rows.flat_map(|(_, vector)| vector.iter().copied()).collect()
-        };
-        let (training, mut held_out) = (part(false), part(true));
+        let (mut held_out, mut kept) = (Vec::new(), 0);
+        for row in 0..rows {
+            let values = row * width..(row + 1) * width;
+            if held(row) {
+                held_out.extend_from_slice(&sample[values]);
+            } else {
+                sample.copy_within(values, kept * width);
+                kept += 1;
+            }
+        }
+        sample.truncate(kept * width);
         if held_out.is_empty() {
-            held_out.clone_from(&training);
+            held_out.clone_from(&sample);
         }
         let wanted = config.centroids.unwrap_or_else(|| default_centroids(tokens));
-        let settings = KmeansConfig { centroids: wanted.min(training.len() / width), rounds: config.rounds };
-        let mut centroids = kmeans(&training, width, settings, config.seed)?;
-        drop(training);
+        let settings = KmeansConfig { centroids: wanted.min(kept), rounds: config.rounds };
+        let mut centroids = kmeans(&sample, width, settings, config.seed)?;
+        drop(sample);
         centroids.chunks_exact_mut(width).for_each(normalize);
         let (codes, scales) = rounded(&centroids, width);
         let decoded = decoded(&codes, &scales, width);
@@ -149,6 +156,16 @@ impl Codec {
     /// Centroids, `[centroids, width]`.
     pub fn centroids(&self) -> &[f32] {
         &self.centroids
+    }
+
+    /// 8-bit codes of the centroids, `[centroids, width]`.
+    pub(crate) fn codes(&self) -> &[i8] {
+        &self.codes
+    }
+
+    /// What a centroid's codes are multiplied with.
+    pub(crate) fn scales(&self) -> &[f32] {
+        &self.scales
     }
 
     /// Cut-offs between cells, ascending.

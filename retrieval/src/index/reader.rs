@@ -187,6 +187,16 @@ impl Index {
         rows
     }
 
+    /// Centroid of each token of document `document`.
+    ///
+    /// # Panics
+    /// When there is no such document.
+    pub fn centroids_of(&self, document: u32) -> Vec<u32> {
+        let (number, within) = self.place(document);
+        let (segment, codes) = (&self.segments[number], self.segments[number].codes());
+        segment.tokens_of(within).map(|token| segment.code(codes, token)).collect()
+    }
+
     /// Whether document `document` is deleted.
     #[inline]
     pub fn is_deleted(&self, document: u32) -> bool {

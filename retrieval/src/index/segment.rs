@@ -224,8 +224,8 @@ impl Segment {
     fn check(&self, tokens: usize, id_bytes: usize) -> Result<(), &'static str> {
         for (place, last) in [(self.places.ends, tokens), (self.places.id_ends, id_bytes)] {
             let ends = &self.map[place..place + 4 * self.documents];
-            let ends = ends.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
-            if !ends.clone().is_sorted() || ends.last().unwrap_or(0) as usize != last {
+            let mut ends = ends.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+            if !ends.clone().is_sorted() || ends.next_back().unwrap_or(0) as usize != last {
                 return Err("the ends of documents or ids do not fit");
             }
         }

@@ -28,14 +28,7 @@ pub fn build(
 ) -> Result<Index, IndexError> {
     config.check()?;
     let _lock = WriterLock::take(path)?;
-    // An unreadable older index is replaced as well; only its file names must not be used again.
-    let next = match Manifest::read(path) {
-        Ok(old) => {
-            old.remove_rubbish(path)?;
-            old.next
-        }
-        Err(_) => free_number(path)?,
-    };
+    let next = next_number(path)?;
     let mut gate = Gate::new(None);
     let mut spool = Spool::create(path)?;
     for batch in source {
@@ -49,22 +42,8 @@ pub fn build(
     // A twentieth is held out of the training of the centroids.
     let most = centroids.saturating_mul(config.points_per_centroid).saturating_mul(width) / 19 * 20;
     let sample = spool.sample(config.seed, most)?;
-    let codec = Codec::train(&sample, width, tokens, config)?;
-    drop(sample);
-    let mut manifest = Manifest {
-        format: Manifest::format(),
-        version: manifest::VERSION,
-        note: config.note.clone(),
-        width,
-        bits: config.bits,
-        centroids: codec.len(),
-        cells: cells_name(config.cells).to_owned(),
-        segment_tokens: config.segment_tokens,
-        codec: codec_file::write(path, format!("codec-{next:06}.bin"), &codec)?,
-        segments: Vec::new(),
-        deleted: None,
-        next: next + 1,
-    };
+    let codec = Codec::train(sample, width, tokens, config)?;
+    let mut manifest = first_manifest(path, next, &codec, cells_name(config.cells), config.segment_tokens)?;
     let mut segments = Segments::new(path, &codec, &mut manifest);
     spool.for_each(|document| segments.push(&document.id, document.text.as_deref(), &document.rows))?;
     segments.finish()?;
@@ -72,6 +51,67 @@ pub fn build(
     manifest.replace(path)?;
     manifest.remove_rubbish(path)?;
     Index::open(path)
+}
+
+/// Writes the codec and gives the manifest of an index without documents, which is not on the disk yet.
+fn first_manifest(
+    path: &Path,
+    next: u64,
+    codec: &Codec,
+    cells: &str,
+    segment_tokens: usize,
+) -> Result<Manifest, IndexError> {
+    Ok(Manifest {
+        format: Manifest::format(),
+        version: manifest::VERSION,
+        note: config.note.clone(),
+        width: codec.width(),
+        bits: codec.bits(),
+        centroids: codec.len(),
+        cells: cells.to_owned(),
+        segment_tokens,
+        codec: codec_file::write(path, format!("codec-{next:06}.bin"), codec)?,
+        segments: Vec::new(),
+        deleted: None,
+        next: next + 1,
+    })
+}
+
+/// A compressed document of another program: number of its tokens follows from its centroids.
+pub(super) struct Foreign<'a> {
+    pub(super) centroids: &'a [u32],
+    pub(super) residuals: &'a [u8],
+}
+
+/// Makes an index of documents that another program has compressed; their ids are their numbers.
+pub(super) fn store(
+    path: &Path,
+    codec: &Codec,
+    documents: impl FnOnce(&mut dyn FnMut(Foreign<'_>) -> Result<(), IndexError>) -> Result<(), IndexError>,
+) -> Result<Index, IndexError> {
+    let _lock = WriterLock::take(path)?;
+    let next = next_number(path)?;
+    let limit = IndexConfig::colbert_v2(codec.bits()).segment_tokens;
+    let mut manifest = first_manifest(path, next, codec, "foreign", limit)?;
+    let mut segments = Segments::new(path, codec, &mut manifest);
+    let mut number = 0_usize;
+    documents(&mut |document| {
+        number += 1;
+        segments.keep(&(number - 1).to_string(), None, document.centroids, document.residuals)
+    })?;
+    segments.finish()?;
+    manifest.replace(path)?;
+    manifest.remove_rubbish(path)?;
+    Index::open(path)
+}
+
+/// Number of the next file; what an interrupted writer left is removed.
+fn next_number(path: &Path) -> Result<u64, IndexError> {
+    // An unreadable older index is replaced as well; only its file names must not be used again.
+    match Manifest::read(path) {
+        Ok(old) => old.remove_rubbish(path).map(|()| old.next),
+        Err(_) => free_number(path),
+    }
 }
 
 /// A number above those of all files in the folder.
@@ -183,7 +223,21 @@ impl Writer {
             gate.insert(self.index.id(document)?);
         }
         let mut manifest = self.index.manifest().clone();
-        let mut segments = Segments::new(self.index.path(), self.index.codec(), &mut manifest);
+        let written = self.write(&mut manifest, &mut gate, source);
+        if written.is_err() {
+            self.index.manifest().remove_rubbish(self.index.path())?;
+        }
+        written?;
+        self.commit(&manifest)
+    }
+
+    fn write(
+        &self,
+        manifest: &mut Manifest,
+        gate: &mut Gate,
+        source: impl IntoIterator<Item = SourceItem>,
+    ) -> Result<(), IndexError> {
+        let mut segments = Segments::new(self.index.path(), self.index.codec(), manifest);
         for batch in source {
             let batch: Batch = batch.map_err(IndexError::Source)?;
             gate.check(&batch)?;
@@ -191,8 +245,7 @@ impl Writer {
                 segments.push(id, text, rows)?;
             }
         }
-        segments.finish()?;
-        self.commit(&manifest)
+        segments.finish()
     }
 
     /// Deletes documents by their ids: they are no longer found; [`Self::compact`] frees their bytes.

@@ -8,8 +8,10 @@
 //! of them out.
 
 pub(crate) mod bf16;
+pub(crate) mod codes;
 mod exact;
 mod explain;
+mod limits;
 pub(crate) mod panel;
 mod screen;
 mod tier;
@@ -20,6 +22,7 @@ use thiserror::Error;
 
 pub use exact::{Exact, Storage};
 pub use explain::{Match, explain};
+pub use limits::Limits;
 pub use screen::Screening;
 pub use tier::Tier;
 pub use top::{Hit, recall, top_k};

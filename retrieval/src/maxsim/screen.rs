@@ -10,18 +10,13 @@
 
 use rayon::prelude::*;
 
-use super::panel::Panel;
+use super::codes::{LARGEST, QueryCodes, ZERO};
 use super::tile::Words;
 use super::{Hit, Tier, top_k};
 use crate::vectors::TokenVectors;
 
 /// Documents per parallel task.
 const CHUNK: usize = 64;
-/// Largest code.
-const LARGEST: f32 = 127.0;
-/// Code 0 of a document: its bytes are unsigned.
-const ZERO: u8 = 128;
-
 /// How many documents a screened search scored exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Screening {
@@ -109,7 +104,10 @@ impl Codes {
     }
 
     fn bounded(&self, tier: Tier, query: &[f32], ends: &[usize]) -> Vec<Bounded> {
+        let tokens = query.len() / self.width;
         let query = QueryCodes::new(query, self.width);
+        // Sums of `width` products and of `tokens` maxima, each rounded at most `width + tokens` times; doubled for safety.
+        let rounding = 2.0 * (self.width + tokens + 8) as f64 * f64::from(f32::EPSILON) * query.lengths;
         let mut out = vec![Bounded { score: f64::NEG_INFINITY, radius: 0.0 }; ends.len()];
         out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
             for (place, out) in out.iter_mut().enumerate() {
@@ -117,7 +115,7 @@ impl Codes {
                 let start = if document == 0 { 0 } else { ends[document - 1] };
                 let rows = &self.words[start * self.steps..ends[document] * self.steps];
                 if !rows.is_empty() {
-                    *out = query.bounded(tier, rows, &self.bounds[document]);
+                    *out = bounded_one(&query, rounding, tier, rows, &self.bounds[document]);
                 }
             }
         });
@@ -152,46 +150,12 @@ fn encode(rows: &[f32], width: usize, out: &mut [u32]) -> Bound {
     bound
 }
 
-/// Codes of a query and sums over its tokens.
-struct QueryCodes {
-    panel: Panel,
-    scales: Vec<f64>,
-    /// `128 · Σ` of each token's codes, which the unsigned document bytes add.
-    excess: Vec<i32>,
-    lengths: f64,
-    errors: f64,
-    /// Bound of the exact scorer's rounding per unit of document length.
-    rounding: f64,
-}
-
-impl QueryCodes {
-    fn new(query: &[f32], width: usize) -> Self {
-        let tokens = query.len() / width;
-        let (mut codes, mut scales, mut excess) = (Vec::with_capacity(query.len()), Vec::new(), Vec::new());
-        let (mut lengths, mut errors) = (0.0, 0.0);
-        for row in query.chunks_exact(width) {
-            let largest = row.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-            let scale = if largest > 0.0 { largest / LARGEST } else { 1.0 };
-            let first = codes.len();
-            codes.extend(row.iter().map(|value| (value / scale).round().clamp(-LARGEST, LARGEST) as i8));
-            let off = |(&value, &code): (&f32, &i8)| f64::from(value) - f64::from(code) * f64::from(scale);
-            errors += row.iter().zip(&codes[first..]).map(off).map(|x| x * x).sum::<f64>().sqrt();
-            lengths += row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
-            scales.push(f64::from(scale));
-            excess.push(i32::from(ZERO) * codes[first..].iter().map(|&code| i32::from(code)).sum::<i32>());
-        }
-        // Sums of `width` products and of `tokens` maxima, each rounded at most `width + tokens` times; doubled for safety.
-        let rounding = 2.0 * (width + tokens + 8) as f64 * f64::from(f32::EPSILON) * lengths;
-        Self { panel: Panel::i8(&codes, width), scales, excess, lengths, errors, rounding }
-    }
-
-    fn bounded(&self, tier: Tier, rows: &[u32], bound: &Bound) -> Bounded {
-        let mut sum = 0.0;
-        self.panel.maxima(tier, rows, |token, bits| {
-            sum += self.scales[token] * f64::from(bits.cast_signed() - self.excess[token]);
-        });
-        let radius =
-            bound.error * self.lengths + bound.decoded * self.errors + bound.length * self.rounding + 1e-9;
-        Bounded { score: bound.scale * sum, radius }
-    }
+/// A bound of one document's score.
+fn bounded_one(query: &QueryCodes, rounding: f64, tier: Tier, rows: &[u32], bound: &Bound) -> Bounded {
+    let mut sum = 0.0;
+    query.panel.maxima(tier, rows, |token, bits| {
+        sum += f64::from(query.scales[token]) * f64::from(bits.cast_signed() - query.excess[token]);
+    });
+    let radius = bound.error * query.lengths + bound.decoded * query.errors + bound.length * rounding + 1e-9;
+    Bounded { score: bound.scale * sum, radius }
 }

@@ -5,13 +5,14 @@
 //! 3. The best `scored` of those by interaction with all their centroids.
 //! 4. MaxSim with the residuals; the best `k`.
 //!
-//! Source: PLAID (Santhanam et al. 2022), section 4. Ours: products of centroids are 16-bit integers in steps 2 and 3, 1/32000 of
-//! the greatest possible product apart; step 2 goes through the lists of the centroids that count instead of the documents
+//! Source: PLAID (Santhanam et al. 2022), section 4. Ours: the query is rounded to 8 bits per component for the products with
+//! centroids, which are 16-bit integers in steps 2 and 3, 1/32000 of the greatest possible product apart; step 2 goes through the lists of the centroids that count instead of the documents
 //! when that is less work.
 
 mod config;
 mod dispatch;
 mod interact;
+mod recall;
 mod residual;
 mod table;
 
@@ -20,14 +21,18 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-pub use config::{SearchConfig, SettingError};
+pub use config::{EXACT_TOKENS, SearchConfig, SettingError, exact_is_as_fast};
 use dispatch::dispatch;
+pub use recall::recall_against_exact;
 
 use crate::index::Index;
-use crate::maxsim::{Hit, MaxSimError, Tier, check_query, top_k, words};
+use crate::maxsim::codes::QueryCodes;
+use crate::maxsim::panel::Panel;
+use crate::maxsim::tile::BLOCK;
+use crate::maxsim::{Hit, MaxSimError, Tier, check_query, top_k};
 use crate::vectors::TokenVectors;
 use interact::{Candidates, keep_best, token_count, unpruned};
-use table::Table;
+use table::{Centroids, Table};
 
 /// A search that cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,8 +85,7 @@ pub struct Plaid<'a> {
     index: &'a Index,
     tier: Tier,
     cells: residual::Cells,
-    /// Length of the longest centroid.
-    centroid_length: f32,
+    centroids: Centroids,
     /// Memory of searches that are over.
     scratch: Mutex<Vec<Scratch>>,
 }
@@ -114,9 +118,8 @@ impl<'a> Plaid<'a> {
     pub fn on(index: &'a Index, tier: Tier) -> Self {
         assert!(tier <= Tier::best(), "the processor lacks {}", tier.name());
         let codec = index.codec();
-        let centroid_length = table::bound(codec.centroids(), codec.width(), 1.0);
-        let cells = residual::Cells::new(codec);
-        Self { index, tier, cells, centroid_length, scratch: Mutex::default() }
+        let (cells, centroids) = (residual::Cells::new(codec), Centroids::new(codec));
+        Self { index, tier, cells, centroids, scratch: Mutex::default() }
     }
 
     /// The `k` best documents that the search finds for `query` (`[query tokens, width]`), best first, ties by lower document:
@@ -166,15 +169,13 @@ impl<'a> Plaid<'a> {
         let (index, tier, mut stages) = (self.index, self.tier, Stages::default());
         let mut clock = Clock(Instant::now());
         let width = index.codec().width();
-        let panel = table::panel(query, width);
-        let blocks = panel.blocks().len();
+        let (panel, codes) = (Panel::f32(query, width), QueryCodes::new(query, width));
+        let blocks = codes.panel.blocks().len();
         scratch.tables.resize_with(blocks.max(scratch.tables.len()), Table::default);
         let tables = &mut scratch.tables[..blocks];
-        let bound = table::bound(query, width, self.centroid_length);
-        let centroids = words(index.codec().centroids());
-        for (place, (table, block)) in tables.iter_mut().zip(panel.blocks()).enumerate() {
-            let tokens = (query.len() / width - place * 32).min(32);
-            table.fill(tier, block, tokens, centroids, config.nprobe, bound);
+        let bound = self.centroids.bound(query, width);
+        for (place, (table, block)) in tables.iter_mut().zip(codes.panel.blocks()).enumerate() {
+            table.fill(tier, &self.centroids, &codes, (block, place * BLOCK), config, bound);
         }
         let mut probed: Vec<u32> = tables.iter().flat_map(|table| table.nearest.iter().copied()).collect();
         probed.sort_unstable();
@@ -190,7 +191,7 @@ impl<'a> Plaid<'a> {
         let (limit, last) = (config.candidates.max(k), config.scored.max(k));
         let mut documents = candidates.documents.clone();
         if documents.len() > limit {
-            let kept = kept(tables, config.threshold);
+            let kept = kept(tables);
             stages.kept = kept.len();
             scratch.scores.clear();
             scratch.scores.resize(documents.len(), 0);
@@ -224,14 +225,10 @@ impl<'a> Plaid<'a> {
     }
 }
 
-/// Centroids that some query token's product with reaches the threshold.
-fn kept(tables: &[Table], threshold: Option<f32>) -> Vec<u32> {
-    let count = tables[0].greatest.len() as u32;
-    let reaches = |centroid: &u32| match threshold {
-        Some(threshold) => tables.iter().any(|table| table.greatest[*centroid as usize] >= threshold),
-        None => true,
-    };
-    (0..count).filter(reaches).collect()
+/// Centroids whose product with some query token reaches the threshold.
+fn kept(tables: &[Table]) -> Vec<u32> {
+    let count = tables[0].reaches.len() as u32;
+    (0..count).filter(|&centroid| tables.iter().any(|table| table.reaches[centroid as usize])).collect()
 }
 
 /// Seconds since the last look.

@@ -1,7 +1,9 @@
 //! Products of all centroids with the query, as 16-bit integers: what the two rankings by centroids read.
 
+use super::SearchConfig;
+use crate::index::Codec;
 use crate::maxsim::Tier;
-use crate::maxsim::panel::Panel;
+use crate::maxsim::codes::{QueryCodes, ZERO};
 use crate::maxsim::tile::{BLOCK, products};
 
 /// Products with 32 query tokens.
@@ -12,82 +14,142 @@ const AT_ONCE: usize = 192;
 /// Greatest integer.
 const LARGEST: f32 = 32_000.0;
 
-/// Products of the centroids with one block of query tokens, `[centroids, 32]`, and more that is seen in passing.
+/// Products of the centroids with one block of query tokens, `[centroids, 32]`, and what is seen in passing.
 #[derive(Default)]
 pub(super) struct Table {
     /// A power of two of rows, so that any code of a token has one.
     pub(super) rows: Vec<Row>,
-    /// Greatest product of each centroid with a query token.
-    pub(super) greatest: Vec<f32>,
+    /// Whether each centroid's product with some query token reaches the threshold.
+    pub(super) reaches: Vec<bool>,
     /// The `nprobe` nearest centroids of each query token, `[tokens, nprobe]`; of equals the lower.
     pub(super) nearest: Vec<u32>,
-    floats: Vec<u32>,
+    products: Vec<u32>,
 }
 
 impl Table {
-    /// Fills the table for `block` of the query, of which `tokens` lanes are used. `length` bounds all products.
+    /// Fills the table for `block`, lanes from token `first` of the query on. `bound` is above all products.
     pub(super) fn fill(
         &mut self,
         tier: Tier,
-        block: &[u32],
-        tokens: usize,
-        centroids: &[u32],
-        nprobe: usize,
-        length: f32,
+        centroids: &Centroids,
+        query: &QueryCodes,
+        (block, first): (&[u32], usize),
+        config: &SearchConfig,
+        bound: f32,
     ) {
         let steps = block.len() / BLOCK;
-        let count = centroids.len() / steps;
+        let (count, tokens) = (centroids.scales.len(), (query.scales.len() - first).min(BLOCK));
         self.rows.resize(count.next_power_of_two(), [0; BLOCK]);
-        self.greatest.resize(count, 0.0);
-        self.floats.resize(AT_ONCE * BLOCK, 0);
-        let mut best = Best::new(tokens, nprobe.min(count));
-        let scale = LARGEST / length.max(f32::MIN_POSITIVE);
-        for (part, rows) in centroids.chunks(AT_ONCE * steps).enumerate() {
-            let floats = &mut self.floats[..rows.len() / steps * BLOCK];
-            products(tier, block, rows, floats);
-            let first = part * AT_ONCE;
-            let floats = floats.as_chunks::<BLOCK>().0;
-            see(tier, floats, tokens, scale, &mut self.rows[first..], &mut self.greatest[first..]);
-            best.see(tier, first as u32, floats);
+        self.reaches.resize(count, false);
+        self.products.resize(AT_ONCE * BLOCK, 0);
+        let mut lanes = Lanes { scales: [0.0; BLOCK], excess: [0; BLOCK], threshold: [f32::INFINITY; BLOCK] };
+        lanes.scales[..tokens].copy_from_slice(&query.scales[first..first + tokens]);
+        lanes.excess[..tokens].copy_from_slice(&query.excess[first..first + tokens]);
+        lanes.threshold[..tokens].fill(config.threshold.unwrap_or(f32::NEG_INFINITY));
+        let mut best = Best::new(tokens, config.nprobe.min(count));
+        let scale = LARGEST / bound.max(f32::MIN_POSITIVE);
+        for (part, rows) in centroids.words.chunks(AT_ONCE * steps).enumerate() {
+            let (start, end) = (part * AT_ONCE, part * AT_ONCE + rows.len() / steps);
+            let part = &mut self.products[..(end - start) * BLOCK];
+            products(tier, block, rows, part);
+            let part = part.as_chunks_mut::<BLOCK>().0;
+            let scales = &centroids.scales[start..end];
+            see(tier, part, &lanes, scales, scale, &mut self.rows[start..end], &mut self.reaches[start..end]);
+            best.see(tier, start as u32, part);
         }
         self.nearest.clear();
         best.finish(&mut self.nearest);
     }
 }
 
-/// Integers and greatest products of some rows.
+/// Centroids as the inner loop reads them.
+#[derive(Debug)]
+pub(super) struct Centroids {
+    words: Vec<u32>,
+    scales: Vec<f32>,
+    /// Length of the longest.
+    length: f32,
+}
+
+impl Centroids {
+    pub(super) fn new(codec: &Codec) -> Self {
+        let byte = |code: &i8| code.cast_unsigned() ^ ZERO;
+        let word = |codes: &[i8]| {
+            let mut bytes = [ZERO; 4];
+            bytes.iter_mut().zip(codes).for_each(|(out, code)| *out = byte(code));
+            u32::from_le_bytes(bytes)
+        };
+        let rows = codec.codes().chunks_exact(codec.width());
+        let words = rows.flat_map(|row| row.chunks(4).map(word)).collect();
+        Self { words, scales: codec.scales().to_vec(), length: longest(codec.centroids(), codec.width()) }
+    }
+
+    /// Above every product of a query token with a centroid.
+    pub(super) fn bound(&self, query: &[f32], width: usize) -> f32 {
+        // A hundredth more, for the rounding of the query's codes.
+        1.01 * self.length * longest(query, width)
+    }
+}
+
+fn longest(rows: &[f32], width: usize) -> f32 {
+    let length = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>().sqrt();
+    rows.chunks_exact(width).map(length).fold(0.0, f32::max)
+}
+
+/// What makes integer products floats, per query token.
+struct Lanes {
+    scales: [f32; BLOCK],
+    excess: [i32; BLOCK],
+    /// The threshold; infinite for lanes without a query token.
+    threshold: [f32; BLOCK],
+}
+
+/// A float at which the lowest bit is worth 1: adding it rounds a small number into the low bits, as the conversion of vector
+/// instructions would.
+const ANCHOR: f32 = 12_582_912.0;
+
+/// Makes the integers in `part` floats, and fills rows and what reaches the threshold from them.
 fn see(
     tier: Tier,
-    floats: &[[u32; BLOCK]],
-    tokens: usize,
+    part: &mut [[u32; BLOCK]],
+    lanes: &Lanes,
+    scales: &[f32],
     scale: f32,
     rows: &mut [Row],
-    greatest: &mut [f32],
+    reaches: &mut [bool],
 ) {
     #[inline(always)]
-    fn body(floats: &[[u32; BLOCK]], tokens: usize, scale: f32, rows: &mut [Row], greatest: &mut [f32]) {
-        // Lanes without a query token are zeros, and must not hide that all products are negative.
-        let mask: [f32; BLOCK] =
-            std::array::from_fn(|lane| if lane < tokens { f32::INFINITY } else { f32::NEG_INFINITY });
-        for ((floats, row), greatest) in floats.iter().zip(rows).zip(greatest) {
-            let floats = floats.map(f32::from_bits);
-            let mut most = [f32::NEG_INFINITY; BLOCK];
+    fn body(
+        part: &mut [[u32; BLOCK]],
+        lanes: &Lanes,
+        scales: &[f32],
+        scale: f32,
+        rows: &mut [Row],
+        reaches: &mut [bool],
+    ) {
+        for (((part, row), reaches), centroid) in part.iter_mut().zip(rows).zip(reaches).zip(scales) {
+            let mut above = 0;
             for lane in 0..BLOCK {
-                // SAFETY would be needed for an unchecked conversion; `as` saturates, which never happens.
-                row[lane] = (floats[lane] * scale) as i32 as i16;
-                most[lane] = if floats[lane] < mask[lane] { floats[lane] } else { mask[lane] };
+                let integer = part[lane].cast_signed() - lanes.excess[lane];
+                let product = integer as f32 * lanes.scales[lane] * centroid;
+                part[lane] = product.to_bits();
+                row[lane] = (product * scale + ANCHOR).to_bits() as i16;
+                above |= u32::from(product >= lanes.threshold[lane]);
             }
-            let mut half = BLOCK / 2;
-            while half > 0 {
-                for lane in 0..half {
-                    most[lane] = if most[lane] > most[lane + half] { most[lane] } else { most[lane + half] };
-                }
-                half /= 2;
-            }
-            *greatest = most[0];
+            *reaches = above != 0;
         }
     }
-    super::dispatch!(tier, body(floats: &[[u32; BLOCK]], tokens: usize, scale: f32, rows: &mut [Row], greatest: &mut [f32]));
+    super::dispatch!(
+        tier,
+        body(
+            part: &mut [[u32; BLOCK]],
+            lanes: &Lanes,
+            scales: &[f32],
+            scale: f32,
+            rows: &mut [Row],
+            reaches: &mut [bool]
+        )
+    );
 }
 
 /// The nearest centroids so far of each query token.
@@ -141,15 +203,4 @@ fn next(tier: Tier, rows: &[[u32; BLOCK]], least: &[f32; BLOCK]) -> Option<usize
         })
     }
     super::dispatch!(tier, body(rows: &[[u32; BLOCK]], least: &[f32; BLOCK]) -> Option<usize>)
-}
-
-/// Greatest possible product: the longest query token times the longest centroid.
-pub(super) fn bound(query: &[f32], width: usize, centroid_length: f32) -> f32 {
-    let length = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>().sqrt();
-    query.chunks_exact(width).map(length).fold(0.0, f32::max) * centroid_length
-}
-
-/// A query in lanes.
-pub(super) fn panel(query: &[f32], width: usize) -> Panel {
-    Panel::f32(query, width)
 }

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test and example uses its part")]
 
+pub(crate) mod indexes;
+
 use common::seed;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;

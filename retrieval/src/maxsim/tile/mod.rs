@@ -62,7 +62,7 @@ pub(crate) fn maxima(
     }
 }
 
-/// Product of every lane of floats with every row, `[rows, 32]`, as bits.
+/// Product of every lane of bytes with every row, `[rows, 32]`: i32, with the excess of [`Words::I8`].
 ///
 /// # Panics
 /// As [`maxima`], and when `out` has another length.

@@ -4,6 +4,8 @@
 mod avx2;
 mod avx512;
 
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
 use super::{BLOCK, Words};
 use crate::maxsim::Tier;
 
@@ -95,7 +97,10 @@ unsafe fn sums<K: Tile, const P: usize, const T: usize>(
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[K::zero(); P]; T];
+        // The rows after these, which the same number of steps needs next; a fetch beyond the end does no harm.
+        let next = document.wrapping_add(T * steps);
         for step in 0..steps {
+            _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(step * T).cast());
             let mut lanes = [K::panel(panel.add(step * BLOCK)); P];
             for (register, lanes) in lanes.iter_mut().enumerate().skip(1) {
                 *lanes = K::panel(panel.add(step * BLOCK + register * K::LANES));

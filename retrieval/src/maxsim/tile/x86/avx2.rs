@@ -174,7 +174,7 @@ pub(super) unsafe fn any(
     }
 }
 
-/// Products of floats.
+/// Products of bytes.
 ///
 /// # Safety
 /// As [`products_of`]; AVX2 and FMA.
@@ -188,6 +188,6 @@ pub(super) unsafe fn products(
 ) {
     for first in (0..BLOCK).step_by(16) {
         // SAFETY: the caller's; a pass takes half of every block.
-        unsafe { products_of::<F32, 2, TWO>(panel.add(first), rows, steps, tokens, out.add(first)) }
+        unsafe { products_of::<I8, 2, TWO>(panel.add(first), rows, steps, tokens, out.add(first)) }
     }
 }

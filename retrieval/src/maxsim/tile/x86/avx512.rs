@@ -84,8 +84,7 @@ impl Tile for NativeBf16 {
     unsafe fn step(sum: __m512, lanes: __m512i, value: __m512i) -> __m512 {
         // SAFETY: the features; both types are 64 bytes of plain data.
         unsafe {
-            let (lanes, value) =
-                (std::mem::transmute::<__m512i, __m512bh>(lanes), std::mem::transmute(value));
+            let [lanes, value] = [lanes, value].map(|words| std::mem::transmute::<__m512i, __m512bh>(words));
             _mm512_dpbf16_ps(sum, lanes, value)
         }
     }
@@ -217,7 +216,7 @@ pub(super) unsafe fn native_bf16(
     }
 }
 
-/// Products of floats.
+/// Products of bytes.
 ///
 /// # Safety
 /// As [`products_of`]; AVX-512 F, BW, DQ, VL and VNNI.
@@ -230,5 +229,5 @@ pub(super) unsafe fn products(
     out: *mut u32,
 ) {
     // SAFETY: the caller's.
-    unsafe { products_of::<F32, 2, TWO>(panel, rows, steps, tokens, out) }
+    unsafe { products_of::<I8, 2, TWO>(panel, rows, steps, tokens, out) }
 }

@@ -1,5 +1,8 @@
 //! Exact scores from centroids and residuals: a document's tokens are unpacked into the nearest cache and scored there.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 use crate::index::{Codec, Index};
 use crate::maxsim::Tier;
 use crate::maxsim::panel::Panel;
@@ -21,9 +24,16 @@ impl Cells {
         Self { per_byte, values }
     }
 
-    /// Tokens of unit length into `rows`; the lengths are those of [`Codec::decompress`] up to the rounding of f32.
-    fn decode(&self, tier: Tier, packed: &[u8], centroid: &[f32], row: &mut [f32]) {
+    /// One token of unit length into `row`; its length is that of [`Codec::decompress`] up to the rounding of f32.
+    fn decode(&self, tier: Tier, codec: &Codec, packed: &[u8], centroid: usize, row: &mut [f32]) {
+        #[cfg(target_arch = "x86_64")]
+        #[expect(unsafe_code, reason = "calls a function that needs processor features")]
+        // SAFETY: tiers beyond the processor's are refused where a search is made.
+        if tier >= Tier::Avx512 && unsafe { avx512::decode(codec, packed, centroid, row) } {
+            return;
+        }
         let values = &self.values[..];
+        let centroid = &codec.centroids()[centroid * codec.width()..][..codec.width()];
         match self.per_byte {
             8 => decode::<8>(tier, values, packed, centroid, row),
             4 => decode::<4>(tier, values, packed, centroid, row),
@@ -90,7 +100,7 @@ pub(super) fn score(
     rows: &mut Vec<f32>,
 ) -> f32 {
     let codec = index.codec();
-    let (width, centroids) = (codec.width(), codec.centroids());
+    let width = codec.width();
     let (number, within) = index.place(document);
     let segment = &index.segments()[number];
     let (tokens, codes) = (segment.tokens_of(within), segment.codes());
@@ -99,7 +109,7 @@ pub(super) fn score(
     for ((row, packed), token) in rows.chunks_exact_mut(width).zip(packed).zip(tokens) {
         // A code beyond the last centroid is in corrupt files only.
         let centroid = (segment.code(codes, token) as usize).min(codec.len() - 1);
-        cells.decode(tier, packed, &centroids[centroid * width..][..width], row);
+        cells.decode(tier, codec, packed, centroid, row);
     }
     panel.score(tier, words(rows))
 }
