@@ -53,7 +53,9 @@ fn main() -> Result<()> {
         let encoding = vectors.rows() as f64 / started.elapsed().as_secs_f64();
         let (per_step, training) = (seconds / steps as f64, history.tokens as f64 / seconds);
         let clock = history.steps_s / steps as f64;
-        println!("{layers} {width} {dim}: {per_step:.3} {training:.0} {encoding:.0} ({clock:.3} s of the clock)");
+        println!(
+            "{layers} {width} {dim}: {per_step:.3} {training:.0} {encoding:.0} ({clock:.3} s of the clock)"
+        );
     }
     Ok(())
 }
