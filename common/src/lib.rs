@@ -2,7 +2,7 @@
 //!
 //! | half | modules | needs libtorch |
 //! |---|---|---|
-//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`], [`pipe`], [`workers`], [`outcome`], [`residual`] | no |
+//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`], [`pipe`], [`memory`], [`workers`], [`outcome`], [`residual`] | no |
 //! | text | `text` | no (feature `text`) |
 //! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
 
@@ -13,6 +13,7 @@ pub mod figure;
 pub mod files;
 pub mod formats;
 pub mod interrupt;
+pub mod memory;
 pub mod metrics;
 pub mod outcome;
 pub mod pipe;

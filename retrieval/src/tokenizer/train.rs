@@ -19,7 +19,8 @@ use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, Tokeni
 pub const SPECIAL: [&str; 7] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused0]", "[unused1]"];
 /// Runs of one script: Japanese has no spaces, and a piece across scripts is hardly ever a word.
 const SCRIPT_RUNS: &str = r"\p{Hiragana}+|[\p{Katakana}ー]+|\p{Han}+|\p{Latin}+|\p{Hangul}+|\p{Cyrillic}+|\p{Greek}+|\p{Nd}|[^\p{Hiragana}\p{Katakana}ー\p{Han}\p{Latin}\p{Hangul}\p{Cyrillic}\p{Greek}\p{Nd}]";
-const ANY: &str = "(?s).";
+/// Any character: white space was split at before, and the Python package's expressions know no `(?s)`.
+const ANY: &str = ".";
 
 /// A vocabulary that could not be made or written.
 #[derive(Debug, Error)]
