@@ -44,6 +44,7 @@ pub fn build(
     let sample = spool.sample(config.seed, most)?;
     let codec = Codec::train(sample, width, tokens, config)?;
     let mut manifest = first_manifest(path, next, &codec, cells_name(config.cells), config.segment_tokens)?;
+    manifest.note.clone_from(&config.note);
     let mut segments = Segments::new(path, &codec, &mut manifest);
     spool.for_each(|document| segments.push(&document.id, document.text.as_deref(), &document.rows))?;
     segments.finish()?;
@@ -64,7 +65,7 @@ fn first_manifest(
     Ok(Manifest {
         format: Manifest::format(),
         version: manifest::VERSION,
-        note: config.note.clone(),
+        note: String::new(),
         width: codec.width(),
         bits: codec.bits(),
         centroids: codec.len(),
