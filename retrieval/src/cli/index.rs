@@ -12,7 +12,7 @@ use common::{interrupt, progress};
 use super::shared::{BATCH, ModelOptions, encoded, unwrap_stop};
 use crate::data::{read_documents, stream_documents};
 use crate::encoder::ColBert;
-use crate::index::{Index, IndexConfig, Writer, build};
+use crate::index::{self, Index, IndexConfig, Writer, build};
 use crate::plaid::{Plaid, SearchConfig};
 use crate::search::{EXACT_TOKENS, Mode, Origin};
 
@@ -214,6 +214,26 @@ pub(super) fn delete(arguments: &DeleteArguments) -> Result<()> {
     }
     let mut writer = Writer::open(&arguments.index)?;
     writer.delete(&ids.iter().map(String::as_str).collect::<Vec<_>>())?;
+    describe(writer.index());
+    Ok(())
+}
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    /// Model that made the vectors
+    model: PathBuf,
+    /// Index of FastPlaid or NextPlaid: a folder of NumPy files
+    foreign: PathBuf,
+    /// Folder of the new index; documents get their numbers as ids
+    index: PathBuf,
+}
+
+pub(super) fn import(arguments: &ImportArguments) -> Result<()> {
+    let note = serde_json::to_string(&Origin::of(&arguments.model)?)?;
+    index::import(&arguments.foreign, &arguments.index)?;
+    let mut writer = Writer::open(&arguments.index)?;
+    writer.set_note(&note)?;
     describe(writer.index());
     Ok(())
 }

@@ -56,6 +56,8 @@ enum Verb {
     Compact(index::OnlyIndex),
     /// Check every byte of an index against its checksums
     Verify(index::OnlyIndex),
+    /// Make an index of one of FastPlaid or NextPlaid
+    Import(index::ImportArguments),
     /// Search an index: one query, a file of queries, or a prompt
     Search(Box<search::Arguments>),
     /// Score a ranking on a test collection
@@ -104,6 +106,7 @@ fn carry_out(verb: Verb) -> Result<ExitCode> {
         Verb::Delete(arguments) => index::delete(&arguments).map(done),
         Verb::Compact(arguments) => index::compact(&arguments).map(done),
         Verb::Verify(arguments) => index::verify(&arguments).map(done),
+        Verb::Import(arguments) => index::import(&arguments).map(done),
         Verb::Search(arguments) => search::run(&arguments).map(done),
         Verb::Evaluate(arguments) => evaluate::run(&arguments).map(done),
         Verb::Serve(arguments) => search::serve(&arguments).map(done),

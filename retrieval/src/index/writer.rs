@@ -249,6 +249,15 @@ impl Writer {
         segments.finish()
     }
 
+    /// Changes what [`Index::note`] says.
+    ///
+    /// # Errors
+    /// [`IndexError`] when the manifest cannot be written; the index stays as it was then.
+    pub fn set_note(&mut self, note: &str) -> Result<(), IndexError> {
+        let manifest = Manifest { note: note.to_owned(), ..self.index.manifest().clone() };
+        self.commit(&manifest)
+    }
+
     /// Deletes documents by their ids: they are no longer found; [`Self::compact`] frees their bytes.
     ///
     /// # Errors
