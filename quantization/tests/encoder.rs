@@ -1,6 +1,5 @@
 //! Sentence vectors of all-MiniLM-L6-v2 against transformers, where the data folder has it.
 #![cfg(feature = "tensor")]
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
 
 use std::path::PathBuf;
 
