@@ -1,6 +1,7 @@
 //! The experiment: studies are carried out as jobs, claims are judged, the report is written.
 
 pub mod design;
+mod figures;
 mod generated;
 mod lab;
 mod report;

@@ -129,8 +129,8 @@ fn tokenizers_that_cannot_be_made_are_refused_in_words() {
         "`tokenizer.ggml.model` is `bert`, expected `llama`, `gpt2` or `no_vocab` with 256 tokens"
     );
     assert_eq!(
-        refused(TokenizerParts { pre: Some("qwen2".into()), ..parts("gpt2") }),
-        "`tokenizer.ggml.pre` is `qwen2`, expected `gpt-2`"
+        refused(TokenizerParts { pre: Some("tekken".into()), ..parts("gpt2") }),
+        "`tokenizer.ggml.pre` is `tekken`, expected `gpt-2`, `llama-bpe`, `qwen2` or `smollm`"
     );
     let merges = vec!["a b".to_owned()];
     assert_eq!(

@@ -158,7 +158,7 @@ fn errors(file: &ModelFile, outcome: &mut Outcome) -> Result<()> {
         for (kind, &expected) in known {
             let error = relative_rmse(file, kind.parse()?, name == "wide")?;
             rows.push(vec![kind.clone(), name.to_owned(), number(error, 5), number(expected, 4)]);
-            ours.push((error * 1e4).round() / 1e4);
+            ours.push(error);
             theirs.push(expected);
         }
         let setting = format!("{NAME}-{name}");

@@ -1,19 +1,25 @@
 //! Safetensors files as models, with the `config.json` beside them and GPTQ layers seen as matrices.
 
+mod packed;
+mod settings;
+
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+pub(super) use settings::read_json;
+use settings::{has_tensor, holds_encoder, pooling, quantize_config, read_config};
 
 use super::error::ModelFileError;
 use super::metadata::{json_scalar, llama_metadata};
 use super::storage::{Entry, RowOrder, Storage};
 use super::vocabulary::{self, Found};
-use crate::encoder::{self, EncoderConfig, Pooling};
+use crate::encoder::{self, EncoderConfig};
 use crate::ggml::GgmlType;
 use crate::gguf::Metadata;
-use crate::gptq_layout::{self, Convention, Packed, QuantizeConfig, Verdict, zero_point_convention};
-use crate::llama::{self, Config, LlamaError};
+use crate::gptq_layout::{Packed, QuantizeConfig, Verdict, zero_point_convention};
+use crate::llama::{self, Config};
 use crate::safetensors::{Dtype, Sharded};
 
 /// Layers that the judge of zero-points looks at. Ours: each is read whole, and a few hundred groups decide.
@@ -141,102 +147,6 @@ impl Files {
         }
         Ok(encoder.gguf_keys(name))
     }
-
-    fn packed_entry(&self, prefix: &str) -> Result<(Entry, Kind), ModelFileError> {
-        let part = |name: &str| self.sharded.tensor(&format!("{prefix}.{name}")).map(|(_, tensor)| tensor);
-        let wrong = |problem: &str| ModelFileError::Tensor {
-            path: self.path.clone(),
-            name: format!("{prefix}.qweight"),
-            problem: problem.to_owned(),
-        };
-        let qweight = part("qweight").map(|tensor| tensor.shape.as_slice());
-        let Some(&[rows, outputs]) = qweight else {
-            return Err(wrong("has not two dimensions; this is not the GPTQ layout"));
-        };
-        let stated = self.quantize_config.as_ref().map(|config| config.bits);
-        let counted = part("g_idx")
-            .map(|tensor| tensor.elements())
-            .filter(|inputs| *inputs > 0 && (rows * 32).is_multiple_of(*inputs));
-        let bits = counted.map(|inputs| (rows * 32 / inputs) as u32).or(stated);
-        let bits = bits.filter(|bits| [2, 3, 4, 8].contains(bits)).ok_or_else(|| {
-            wrong("the bits of its codes are not known; put the quantize_config.json of the model beside it")
-        })?;
-        let parts = ["qweight", "qzeros", "scales", "g_idx"];
-        let bytes = parts.into_iter().filter_map(part).map(|tensor| tensor.bytes()).sum();
-        let entry = Entry {
-            name: format!("{prefix}.weight"),
-            gguf_name: None,
-            dims: vec![rows * 32 / bits as usize, outputs],
-            kind: GgmlType::F32,
-            stored: format!("GPTQ-{bits}"),
-            bytes,
-            heads: None,
-        };
-        Ok((entry, Kind::Packed { prefix: prefix.to_owned(), bits }))
-    }
-
-    fn read_packed(&self, prefix: &str, bits: u32) -> Result<Packed, ModelFileError> {
-        let name = format!("{prefix}.qweight");
-        let (file, _) = self.sharded.tensor(&name).ok_or_else(|| {
-            ModelFileError::content(&self.path, format!("tensor `{name}` vanished from the index"))
-        })?;
-        Packed::read(file, prefix, bits)
-            .map_err(|problem| ModelFileError::layout(&self.path, prefix, problem))
-    }
-
-    fn packed(&self, tensor: usize, prefix: &str, bits: u32) -> Result<Arc<Packed>, ModelFileError> {
-        let mut kept = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, packed)) = kept.as_ref().filter(|(at, _)| *at == tensor) {
-            return Ok(packed.clone());
-        }
-        *kept = None;
-        let packed = Arc::new(self.read_packed(prefix, bits)?);
-        *kept = Some((tensor, packed.clone()));
-        Ok(packed)
-    }
-
-    fn convention(&self) -> Result<Convention, ModelFileError> {
-        let stated = self.quantize_config.as_ref().and_then(|config| config.checkpoint_format.as_deref());
-        match stated {
-            None | Some("gptq") => Ok(Convention::V1), // a missing format is v1 by custom
-            Some("gptq_v2") => Ok(Convention::V2),
-            Some(other) => Err(ModelFileError::content(
-                &self.path,
-                format!(
-                    "its GPTQ layers are in the format `{other}`, expected `gptq` or `gptq_v2`; convert it with GPTQModel"
-                ),
-            )),
-        }
-    }
-
-    /// Rows `[outputs]` of a packed layer as f32.
-    fn unpack_rows(
-        &self,
-        packed: &Packed,
-        rows: Range<usize>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ModelFileError> {
-        let (bits, outputs, convention) = (packed.bits, packed.outputs, self.convention()?);
-        let (words, zero_words) = (packed.inputs * bits as usize / 32, outputs * bits as usize / 32);
-        let words_of_zeros: Vec<u32> = packed.qzeros.iter().map(|word| word.cast_unsigned()).collect();
-        let zeros: Vec<Vec<u32>> = words_of_zeros
-            .chunks_exact(zero_words)
-            .map(|row| gptq_layout::unpack(row, bits, outputs))
-            .collect();
-        for output in rows {
-            let column: Vec<u32> =
-                (0..words).map(|row| packed.qweight[row * outputs + output].cast_unsigned()).collect();
-            let codes = gptq_layout::unpack(&column, bits, packed.inputs);
-            for (code, &group) in codes.into_iter().zip(&packed.g_idx) {
-                let group = group as usize;
-                let scale = crate::float::f16_to_f32(packed.scales[group * outputs + output]);
-                let zero = convention.zero(zeros[group][output], bits);
-                let weight = scale * (code.cast_signed() - zero.cast_signed()) as f32;
-                out.extend(weight.to_le_bytes());
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Type in which elements are handed out; types that ggml lacks become F32.
@@ -256,70 +166,6 @@ fn handed_out(dtype: Dtype) -> GgmlType {
 fn natural(name: &str) -> Vec<(u64, &str)> {
     let number = |part: &str| part.parse().unwrap_or(u64::MAX);
     name.split('.').map(|part| (number(part), part)).collect()
-}
-
-fn has_tensor(sharded: &Sharded, gguf_name: &str) -> bool {
-    let Some(name) = llama::hugging_face_name(gguf_name) else { return false };
-    let packed = || name.strip_suffix(".weight").map(|prefix| format!("{prefix}.qweight"));
-    sharded.tensor(&name).is_some() || packed().is_some_and(|name| sharded.tensor(&name).is_some())
-}
-
-pub(super) fn read_json(path: &Path) -> Result<Option<serde_json::Value>, ModelFileError> {
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let text = common::files::read_text(path)?;
-    let json = serde_json::from_str(&text).map_err(|error| {
-        ModelFileError::content(path, format!("{error}; expected the JSON of a Hugging Face configuration"))
-    })?;
-    Ok(Some(json))
-}
-
-fn read_config(json: &serde_json::Value, has: &dyn Fn(&str) -> bool) -> Result<Config, LlamaError> {
-    let get = |key: &str| json.get(key).and_then(json_scalar);
-    if !has("blk.0.attn_q.weight") {
-        return Err(LlamaError::Unsupported {
-            key: "model_type".to_owned(),
-            found: get("model_type").map_or("missing".to_owned(), |value| format!("{value:?}")),
-            expected: "a Llama-architecture model with tensors such as model.layers.0.self_attn.q_proj.weight",
-        });
-    }
-    Config::from_hugging_face(&get, has)
-}
-
-/// Whether there is an encoder's first block, plain or packed.
-fn holds_encoder(sharded: &Sharded) -> bool {
-    let first = |name: &str| encoder::gguf_name(name).as_deref() == Some("blk.0.attn_q.weight");
-    sharded.tensors().any(|(_, tensor)| {
-        first(&tensor.name)
-            || tensor.name.strip_suffix("qweight").is_some_and(|prefix| first(&format!("{prefix}weight")))
-    })
-}
-
-/// How sentence-transformers pools the encoder's states; the mean where it says nothing.
-fn pooling(folder: Option<&Path>) -> Result<Pooling, ModelFileError> {
-    let said = folder.map(|folder| read_json(&folder.join("1_Pooling/config.json"))).transpose()?.flatten();
-    let first = said.is_some_and(|said| said.get("pooling_mode_cls_token") == Some(&true.into()));
-    Ok(if first { Pooling::First } else { Pooling::Mean })
-}
-
-fn quantize_config(
-    folder: Option<&Path>,
-    json: Option<&serde_json::Value>,
-) -> Result<Option<QuantizeConfig>, ModelFileError> {
-    let Some(folder) = folder else { return Ok(None) };
-    let is_gptq = |json: &serde_json::Value| {
-        json.get("quantization_config").and_then(|inner| inner.get("quant_method"))
-            == Some(&serde_json::Value::from("gptq"))
-    };
-    let own = folder.join("quantize_config.json");
-    if own.is_file() {
-        return Ok(Some(QuantizeConfig::read(&own)?));
-    }
-    if json.is_some_and(is_gptq) {
-        return Ok(Some(QuantizeConfig::read(&folder.join("config.json"))?));
-    }
-    Ok(None)
 }
 
 impl Storage for Files {
