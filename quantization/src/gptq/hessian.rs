@@ -123,8 +123,9 @@ impl Hessian {
             let first = band * TILE;
             for start in (0..first + TILE).step_by(TILE) {
                 for (row, out) in rows.chunks_mut(width).enumerate() {
-                    for column in start..(start + TILE).min(first + row) {
-                        out[column] = self.sums[column * width + first + row];
+                    let end = (start + TILE).min(first + row).max(start);
+                    for (out, column) in out[start..end].iter_mut().zip(start..) {
+                        *out = self.sums[column * width + first + row];
                     }
                 }
             }

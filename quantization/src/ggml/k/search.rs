@@ -221,11 +221,11 @@ impl<V: Lanes> Descent<V> {
         let zero = V::splat(0.0);
         let iscale = V::splat(-4.0) / extreme(x).1;
         let mut start = Self { codes: *x, sumlx: zero, suml2: zero };
-        for i in 0..16 {
-            let l = (iscale * x[i]).nearest_within(-4, 3);
-            let w = x[i] * x[i];
-            start.codes[i] = l;
-            start.sumlx = start.sumlx + w * x[i] * l;
+        for (code, &x) in start.codes.iter_mut().zip(x) {
+            let l = (iscale * x).nearest_within(-4, 3);
+            let w = x * x;
+            *code = l;
+            start.sumlx = start.sumlx + w * x * l;
             start.suml2 = start.suml2 + w * l * l;
         }
         start
@@ -254,6 +254,10 @@ impl<V: Lanes> Descent<V> {
 ///
 /// Each step waits for a division of the step before: several sub-blocks at once fill that time.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "the loops over a constant number of sub-blocks become straight code"
+)]
 pub(super) fn descend<V: Lanes, const M: usize>(x: &[[V; 16]; M]) -> [(V, [V; 16]); M] {
     let zero = V::splat(0.0);
     let mut descents = [Descent { codes: [zero; 16], sumlx: zero, suml2: zero }; M];

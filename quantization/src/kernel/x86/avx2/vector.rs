@@ -1,6 +1,10 @@
 //! Rows times tokens for the types that most files are made of: products stay in lanes up to the end of a row, each block of
 //! weights is unpacked once for a few tokens.
 #![expect(unsafe_code, reason = "functions that need processor features, registers from arrays")]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "loops over a constant number of tokens or blocks become straight code"
+)]
 
 use std::arch::x86_64::*;
 
