@@ -262,11 +262,11 @@ fn another_version_is_refused() {
 fn foreign_indexes_that_are_not_read_say_what_to_do() {
     let (foreign, target) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let refused = || import(foreign.path(), target.path()).unwrap_err().to_string();
-    fs::write(foreign.path().join("centroids.pt"), b"PK").unwrap();
-    assert!(refused().contains("PyTorch files, which are not read; convert each"), "{}", refused());
-    fs::remove_file(foreign.path().join("centroids.pt")).unwrap();
     assert!(refused().contains("metadata.json"), "{}", refused());
     fs::write(foreign.path().join("metadata.json"), r#"{"nbits": 2, "binary": true}"#).unwrap();
     assert!(refused().contains("signs only"), "{}", refused());
+    fs::write(foreign.path().join("metadata.json"), r#"{"nbits": 2, "num_chunks": 1}"#).unwrap();
+    fs::write(foreign.path().join("centroids.pt"), b"PK").unwrap();
+    assert!(refused().contains("not a file of `torch.save`"), "{}", refused());
     assert!(Index::open(target.path()).is_err());
 }
