@@ -123,11 +123,11 @@ fn documents(
     let codes: Vec<u32> = codes.into_iter().map(|code| code as u32).collect();
     let packed = array(foreign, residuals_name)?;
     let bytes = codec.row_bytes();
-    let tokens: usize = lengths.iter().sum();
-    let (expected, packed) = (tokens * bytes, packed.bytes().unwrap_or_default());
+    let tokens = lengths.iter().try_fold(0_usize, |sum, &length| sum.checked_add(length));
     // Their first component is in the highest bits, with the bits of each code in the opposite order.
-    let residuals: Vec<u8> = packed.iter().map(|byte| byte.reverse_bits()).collect();
-    if codes.len() < tokens || residuals.len() < expected {
+    let residuals: Vec<u8> =
+        packed.bytes().unwrap_or_default().iter().map(|byte| byte.reverse_bits()).collect();
+    if tokens.is_none_or(|tokens| tokens > codes.len().min(residuals.len() / bytes)) {
         return Err(refuse(&residuals_path, "fewer tokens than doclens say, or not bytes"));
     }
     let mut start = 0;
