@@ -10,7 +10,7 @@ use crate::maxsim::tile::{BLOCK, products};
 pub(super) type Row = [i16; BLOCK];
 
 /// Centroids whose products are computed at a time: their floats stay in the nearest cache.
-const AT_ONCE: usize = 192;
+const AT_ONCE: usize = 96;
 /// Greatest integer.
 const LARGEST: f32 = 32_000.0;
 
