@@ -119,8 +119,8 @@ fn tiny_collections_and_odd_widths_are_indexed() {
 const FOREIGN: f32 = 2.0 * (0.4 / 127.0 + 5e-5);
 
 #[test]
-fn indexes_of_fast_plaid_and_next_plaid_are_read() {
-    for name in ["fast-plaid", "next-plaid"] {
+fn indexes_of_colbert_fast_plaid_and_next_plaid_are_read() {
+    for name in ["fast-plaid", "next-plaid", "colbert"] {
         let foreign = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
         let folder = TempDir::new().unwrap();
         let index = import(&foreign, folder.path()).unwrap();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use proptest::prelude::*;
 use retrieval::index::{Batch, Index, IndexConfig, IndexError, SourceItem, Writer, build, import};
 use retrieval::plaid::{Plaid, SearchConfig};
 use retrieval::vectors::TokenVectors;
@@ -146,6 +147,33 @@ fn a_killed_writer_leaves_a_whole_index() {
 }
 
 #[test]
+fn an_index_can_be_opened_at_any_moment_of_a_write() {
+    let (folder, texts) = (TempDir::new().unwrap(), ragged(60, WIDTH));
+    build(folder.path(), &config(), source(&texts, 0, 40)).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut opened = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let index = Index::open(folder.path()).unwrap();
+                assert_eq!(ids(&index)[..40].last().unwrap(), "doc-39");
+                opened += 1;
+            }
+            opened
+        });
+        for _ in 0..8 {
+            let mut writer = Writer::open(folder.path()).unwrap();
+            writer.add(source(&texts, 40, 20)).unwrap();
+            let gone: Vec<String> = (40..60).map(|index| format!("doc-{index}")).collect();
+            writer.delete(&gone.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+            writer.compact().unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(reader.join().unwrap() > 0);
+    });
+}
+
+#[test]
 fn a_failing_source_leaves_the_old_index() {
     let (folder, texts) = (TempDir::new().unwrap(), ragged(40, WIDTH));
     built(folder.path(), &texts);
@@ -262,11 +290,40 @@ fn another_version_is_refused() {
 fn foreign_indexes_that_are_not_read_say_what_to_do() {
     let (foreign, target) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let refused = || import(foreign.path(), target.path()).unwrap_err().to_string();
-    fs::write(foreign.path().join("centroids.pt"), b"PK").unwrap();
-    assert!(refused().contains("PyTorch files, which are not read; convert each"), "{}", refused());
-    fs::remove_file(foreign.path().join("centroids.pt")).unwrap();
     assert!(refused().contains("metadata.json"), "{}", refused());
     fs::write(foreign.path().join("metadata.json"), r#"{"nbits": 2, "binary": true}"#).unwrap();
     assert!(refused().contains("signs only"), "{}", refused());
+    fs::write(foreign.path().join("metadata.json"), r#"{"nbits": 2, "num_chunks": 1}"#).unwrap();
+    fs::write(foreign.path().join("centroids.pt"), b"PK").unwrap();
+    assert!(refused().contains("not a file of `torch.save`"), "{}", refused());
     assert!(Index::open(target.path()).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn damaged_foreign_indexes_are_refused_or_read_but_never_panic(
+        which in 0_usize..3,
+        file in 0_usize..20,
+        places in proptest::collection::vec((0_usize..6000, any::<u8>()), 1..4),
+        cut in 0_usize..4000,
+    ) {
+        let name = ["fast-plaid", "next-plaid", "colbert"][which];
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        let (foreign, target) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let mut whole = files(&golden);
+        let names: Vec<String> = whole.keys().cloned().collect();
+        let bytes = whole.get_mut(&names[file % names.len()]).unwrap();
+        for (place, value) in places {
+            let place = place % bytes.len();
+            bytes[place] = value;
+        }
+        if cut % 3 == 0 {
+            bytes.truncate(cut % (bytes.len() + 1));
+        }
+        restore(foreign.path(), &whole);
+        if let Ok(index) = import(foreign.path(), target.path()) {
+            index.verify().unwrap();
+        }
+    }
 }

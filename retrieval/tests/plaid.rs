@@ -188,6 +188,40 @@ fn deleted_documents_are_not_found_and_compaction_changes_no_score() {
 }
 
 #[test]
+fn an_index_without_documents_finds_nothing() {
+    let (folder, texts) = (TempDir::new().unwrap(), ragged(4, 32));
+    drop(index_of(&folder, &texts, 2, 3));
+    let mut writer = Writer::open(folder.path()).unwrap();
+    writer.delete(&["0", "1", "2", "3"]).unwrap();
+    let query = shared::clustered(7, "query", 1, 8, 32);
+    assert!(Plaid::new(writer.index()).search(query.text(0), 5, &ALL).unwrap().0.is_empty());
+    writer.compact().unwrap();
+    let summary = writer.index().summary();
+    assert_eq!((summary.documents, summary.segments, summary.bytes_per_token()), (0, 0, None));
+    assert!(Plaid::new(writer.index()).search(query.text(0), 5, &ALL).unwrap().0.is_empty());
+    writer.index().verify().unwrap();
+}
+
+/// A query with one great component: its codes are longer than itself, and the 16-bit products must still fit.
+#[test]
+fn lopsided_queries_do_not_overflow() {
+    let mut texts = TokenVectors::new(200);
+    let mut row = vec![0.003_93; 200];
+    row[0] = 1.0;
+    let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+    row.iter_mut().for_each(|x| *x /= length);
+    texts.push(&row).unwrap();
+    texts.push(&row.iter().map(|x| -x).collect::<Vec<_>>()).unwrap();
+    let folder = TempDir::new().unwrap();
+    let index = index_of(&folder, &texts, 2, 2);
+    for tier in Tier::available() {
+        let config = SearchConfig { nprobe: 2, threshold: None, candidates: 1, scored: 1 };
+        let (hits, _) = Plaid::on(&index, tier).search(&row, 1, &config).unwrap();
+        assert_eq!(hits[0].document, 0, "{tier:?}");
+    }
+}
+
+#[test]
 fn searches_do_not_depend_on_threads_or_earlier_searches() {
     let (folder, texts) = (TempDir::new().unwrap(), ragged(100, 32));
     let index = index_of(&folder, &texts, 2, 40);

@@ -22,6 +22,8 @@ const TILE: usize = 12;
 const BLOCK: usize = 504;
 /// Largest code.
 const LARGEST: f32 = 127.0;
+/// A float at which the lowest bit is worth 1.
+const ANCHOR: f32 = 12_582_912.0;
 /// Code 0 of a centroid: its bytes are unsigned.
 const ZERO: i32 = 128;
 
@@ -69,7 +71,8 @@ fn code(row: &[f32], codes: &mut [i8]) -> (f32, f32, f32) {
     let inverse = if scale > f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
     let (mut decoded, mut error) = (0.0_f64, 0.0_f64);
     for (&x, code) in row.iter().zip(codes) {
-        let rounded = (x * inverse).round_ties_even().clamp(-LARGEST, LARGEST);
+        // Rounds to the nearest, without the function call that it takes on plain x86-64.
+        let rounded = ((x * inverse + ANCHOR) - ANCHOR).clamp(-LARGEST, LARGEST);
         *code = rounded as i8;
         let value = f64::from(rounded) * f64::from(scale);
         decoded += value * value;

@@ -5,26 +5,22 @@ use std::path::Path;
 use common::files;
 use serde_json::Value;
 
-use super::npy::{self, Array};
+use super::array::Array;
+use super::npy;
+use super::torch_file;
 use super::writer::{Foreign, store};
 use super::{Codec, Index, IndexError};
 
-/// Makes an index in `path` of the one in `foreign` that FastPlaid or NextPlaid wrote: NumPy files of the arrays of a Stanford
-/// index. Codes and residuals are taken as they are; centroids are rounded to 8 bits per component. Documents get their
+/// Makes an index in `path` of the one in `foreign`, of ColBERT (PyTorch files), FastPlaid or NextPlaid (NumPy files of the same
+/// arrays). Codes and residuals are taken as they are; centroids are rounded to 8 bits per component. Documents get their
 /// numbers as ids; texts and metadata are not taken.
 ///
-/// Stanford's own files are PyTorch pickles, which can run programs when they are read: they are refused with the way to
-/// convert them.
+/// PyTorch files are pickles, which can run programs when Python reads them; here only tensors are read from them, and
+/// everything else is refused.
 ///
 /// # Errors
 /// [`IndexError::Foreign`] when a file is missing or holds something else; as [`build`](super::build) when writing fails.
 pub fn import(foreign: &Path, path: &Path) -> Result<Index, IndexError> {
-    if foreign.join("centroids.pt").exists() && !foreign.join("centroids.npy").exists() {
-        let problem = "an index of PyTorch files, which are not read; convert each: \
-            `numpy.save(name + \".npy\", torch.load(name + \".pt\").numpy())` for centroids, N.codes and N.residuals, \
-            and `bucket_cutoffs.npy`, `bucket_weights.npy` from the two arrays of buckets.pt";
-        return Err(refuse(foreign, problem));
-    }
     let metadata = json(&foreign.join("metadata.json"))?;
     if metadata["binary"] == true {
         return Err(refuse(foreign, "an index of signs only, expected residuals; build it without `binary`"));
@@ -32,37 +28,64 @@ pub fn import(foreign: &Path, path: &Path) -> Result<Index, IndexError> {
     let settings = if metadata["config"].is_object() { &metadata["config"] } else { &metadata };
     let bits = settings["nbits"].as_u64().filter(|bits| [1, 2, 4].contains(bits));
     let bits = bits.ok_or_else(|| refuse(foreign, "`nbits` in metadata.json is not 1, 2 or 4"))? as u32;
-    let array = |name: &str| npy::read(&foreign.join(name));
-    let floats = |name: &str| -> Result<(Vec<f32>, Vec<usize>), IndexError> {
-        let array = array(name)?;
-        let values = array.floats().ok_or_else(|| refuse(&foreign.join(name), "not floats"))?;
-        Ok((values, array.shape))
-    };
-    let (centroids, shape) = floats("centroids.npy")?;
+    let (centroids, shape) = floats(foreign, "centroids")?;
     let [_, width] = shape[..] else {
-        return Err(refuse(&foreign.join("centroids.npy"), "expected shape [centroids, width]"));
+        return Err(refuse(foreign, "expected centroids of shape [centroids, width]"));
     };
     if !(width * bits as usize).is_multiple_of(8) {
         return Err(refuse(foreign, "rows of codes that do not fill bytes"));
     }
-    let cells = (floats("bucket_cutoffs.npy")?.0, floats("bucket_weights.npy")?.0);
+    let cells = cells(foreign)?;
     let codec = Codec::from_centroids(width, bits, &centroids, cells.0, cells.1)?;
     let chunks =
         metadata["num_chunks"].as_u64().ok_or_else(|| refuse(foreign, "metadata.json: no `num_chunks`"))?;
+    let merged = foreign.join("merged_codes.npy").exists() && !foreign.join("0.codes.npy").exists();
     store(path, &codec, |keep| {
-        if foreign.join("0.codes.npy").exists() || chunks == 0 {
-            (0..chunks).try_for_each(|chunk| {
-                let lengths = lengths(foreign, chunk)?;
-                let name = |kind: &str| foreign.join(format!("{chunk}.{kind}.npy"));
-                documents(&name("codes"), &name("residuals"), &lengths, &codec, keep)
-            })
-        } else {
+        if merged {
             let lengths: Result<Vec<Vec<usize>>, _> =
                 (0..chunks).map(|chunk| lengths(foreign, chunk)).collect();
-            let (codes, residuals) = (foreign.join("merged_codes.npy"), foreign.join("merged_residuals.npy"));
-            documents(&codes, &residuals, &lengths?.concat(), &codec, keep)
+            return documents(foreign, "merged_codes", "merged_residuals", &lengths?.concat(), &codec, keep);
         }
+        (0..chunks).try_for_each(|chunk| {
+            let (codes, residuals) = (format!("{chunk}.codes"), format!("{chunk}.residuals"));
+            documents(foreign, &codes, &residuals, &lengths(foreign, chunk)?, &codec, keep)
+        })
     })
+}
+
+/// The arrays of `name.npy`, which has one, or of `name.pt`.
+fn arrays(foreign: &Path, name: &str) -> Result<Vec<Array>, IndexError> {
+    let torch = foreign.join(format!("{name}.pt"));
+    if torch.exists() {
+        torch_file::read(&torch)
+    } else {
+        Ok(vec![npy::read(&foreign.join(format!("{name}.npy")))?])
+    }
+}
+
+fn array(foreign: &Path, name: &str) -> Result<Array, IndexError> {
+    let array = arrays(foreign, name)?.into_iter().next();
+    array.ok_or_else(|| refuse(&foreign.join(name), "no array in it"))
+}
+
+/// Numbers and shape of an array of floats.
+fn floats(foreign: &Path, name: &str) -> Result<(Vec<f32>, Vec<usize>), IndexError> {
+    let array = array(foreign, name)?;
+    Ok((array.floats().ok_or_else(|| refuse(&foreign.join(name), "not floats"))?, array.shape))
+}
+
+/// Cut-offs and values of the cells: two files of NumPy's, or both in one of PyTorch's.
+fn cells(foreign: &Path) -> Result<(Vec<f32>, Vec<f32>), IndexError> {
+    let path = foreign.join("buckets.pt");
+    if !path.exists() {
+        return Ok((floats(foreign, "bucket_cutoffs")?.0, floats(foreign, "bucket_weights")?.0));
+    }
+    let arrays = torch_file::read(&path)?;
+    let values: Option<Vec<Vec<f32>>> = arrays.iter().map(Array::floats).collect();
+    match <[Vec<f32>; 2]>::try_from(values.unwrap_or_default()) {
+        Ok([cutoffs, weights]) => Ok((cutoffs, weights)),
+        Err(_) => Err(refuse(&path, "expected two arrays of floats, the cut-offs and the weights")),
+    }
 }
 
 fn refuse(path: &Path, problem: &str) -> IndexError {
@@ -83,27 +106,29 @@ fn lengths(foreign: &Path, chunk: u64) -> Result<Vec<usize>, IndexError> {
 
 /// Gives `keep` each document of two arrays.
 fn documents(
-    codes_path: &Path,
-    residuals_path: &Path,
+    foreign: &Path,
+    codes_name: &str,
+    residuals_name: &str,
     lengths: &[usize],
     codec: &Codec,
     keep: &mut dyn FnMut(Foreign<'_>) -> Result<(), IndexError>,
 ) -> Result<(), IndexError> {
-    let codes: Array = npy::read(codes_path)?;
-    let codes = codes.integers().ok_or_else(|| refuse(codes_path, "not integers"))?;
+    let (codes_path, residuals_path) = (foreign.join(codes_name), foreign.join(residuals_name));
+    let codes = array(foreign, codes_name)?;
+    let codes = codes.integers().ok_or_else(|| refuse(&codes_path, "not integers"))?;
     let is_code = |code: &i64| usize::try_from(*code).is_ok_and(|code| code < codec.len());
     if !codes.iter().all(is_code) {
-        return Err(refuse(codes_path, "a code that is no centroid's number"));
+        return Err(refuse(&codes_path, "a code that is no centroid's number"));
     }
     let codes: Vec<u32> = codes.into_iter().map(|code| code as u32).collect();
-    let packed = npy::read(residuals_path)?;
+    let packed = array(foreign, residuals_name)?;
     let bytes = codec.row_bytes();
-    let tokens: usize = lengths.iter().sum();
-    let (expected, packed) = (tokens * bytes, packed.bytes().unwrap_or_default());
+    let tokens = lengths.iter().try_fold(0_usize, |sum, &length| sum.checked_add(length));
     // Their first component is in the highest bits, with the bits of each code in the opposite order.
-    let residuals: Vec<u8> = packed.iter().map(|byte| byte.reverse_bits()).collect();
-    if codes.len() < tokens || residuals.len() < expected {
-        return Err(refuse(residuals_path, "fewer tokens than doclens say, or not bytes"));
+    let residuals: Vec<u8> =
+        packed.bytes().unwrap_or_default().iter().map(|byte| byte.reverse_bits()).collect();
+    if tokens.is_none_or(|tokens| tokens > codes.len().min(residuals.len() / bytes)) {
+        return Err(refuse(&residuals_path, "fewer tokens than doclens say, or not bytes"));
     }
     let mut start = 0;
     for &length in lengths {

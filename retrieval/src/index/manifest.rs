@@ -175,7 +175,14 @@ fn sync_folder(folder: &Path) -> Result<(), IndexError> {
 /// Held by the one writer of an index.
 #[derive(Debug)]
 pub(super) struct WriterLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // Closing would leave it to a child process that is just being started and holds a copy of the handle.
+        let _ = self.file.unlock();
+    }
 }
 
 impl WriterLock {
@@ -186,7 +193,7 @@ impl WriterLock {
         let open = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = open.map_err(fail)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(fs::TryLockError::WouldBlock) => Err(IndexError::Locked { path: folder.to_owned() }),
             Err(fs::TryLockError::Error(source)) => Err(fail(source)),
         }

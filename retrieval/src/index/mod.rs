@@ -11,6 +11,7 @@
 //! were never used, flushed, and then named by a new manifest that replaces the old one in one step: whatever is interrupted,
 //! the manifest names a whole index. Readers see the index of the moment they opened it.
 
+mod array;
 mod batch;
 mod bits;
 mod codec;
@@ -20,9 +21,11 @@ mod error;
 mod import;
 mod manifest;
 mod npy;
+mod pickle;
 mod reader;
 mod segment;
 mod spool;
+mod torch_file;
 mod writer;
 
 pub use batch::{Batch, SourceItem};

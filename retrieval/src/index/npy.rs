@@ -5,14 +5,7 @@ use std::path::Path;
 use common::files;
 
 use super::IndexError;
-
-/// An array: its shape and its bytes.
-pub(super) struct Array {
-    kind: String,
-    pub(super) shape: Vec<usize>,
-    bytes: Vec<u8>,
-    start: usize,
-}
+use super::array::{Array, Kind};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -34,11 +27,12 @@ fn parse(bytes: Vec<u8>) -> Result<Array, String> {
     let header = header.ok_or_else(not_npy)?.to_owned();
     let after = |key: &str| header.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start());
     let kind = after("descr").and_then(|rest| rest.split('\'').nth(1)).ok_or_else(not_npy)?.to_owned();
-    let size = match kind.as_str() {
-        "|u1" => 1,
-        "<f2" => 2,
-        "<f4" | "<i4" => 4,
-        "<i8" => 8,
+    let kind = match kind.as_str() {
+        "|u1" => Kind::U8,
+        "<i4" => Kind::I32,
+        "<i8" => Kind::I64,
+        "<f2" => Kind::F16,
+        "<f4" => Kind::F32,
         other => return Err(format!("numbers of type `{other}`, expected |u1, <f2, <f4, <i4 or <i8")),
     };
     if !after("fortran_order").is_some_and(|rest| rest.starts_with("False")) {
@@ -49,57 +43,8 @@ fn parse(bytes: Vec<u8>) -> Result<Array, String> {
     let shape: Result<Vec<usize>, _> =
         shape.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect();
     let shape = shape.map_err(|_| not_npy())?;
-    let start = head + length;
-    let expected = shape.iter().try_fold(size, |product: usize, &count| product.checked_mul(count));
-    if expected != Some(bytes.len() - start) {
-        return Err(format!("{} bytes of numbers do not fit shape {shape:?}: cut?", bytes.len() - start));
-    }
-    Ok(Array { kind, shape, bytes, start })
-}
-
-impl Array {
-    fn data(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    /// The numbers of floats.
-    pub(super) fn floats(&self) -> Option<Vec<f32>> {
-        match self.kind.as_str() {
-            "<f4" => Some(self.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
-            "<f2" => {
-                Some(self.data().as_chunks::<2>().0.iter().map(|b| half(u16::from_le_bytes(*b))).collect())
-            }
-            _ => None,
-        }
-    }
-
-    /// The numbers of signed integers.
-    pub(super) fn integers(&self) -> Option<Vec<i64>> {
-        match self.kind.as_str() {
-            "<i8" => Some(self.data().as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
-            "<i4" => {
-                let number = |b: &[u8; 4]| i64::from(i32::from_le_bytes(*b));
-                Some(self.data().as_chunks::<4>().0.iter().map(number).collect())
-            }
-            _ => None,
-        }
-    }
-
-    /// The bytes of unsigned bytes.
-    pub(super) fn bytes(&self) -> Option<&[u8]> {
-        (self.kind == "|u1").then(|| self.data())
-    }
-}
-
-/// Value of an IEEE half.
-fn half(bits: u16) -> f32 {
-    let (sign, magnitude) = (u32::from(bits & 0x8000) << 16, u32::from(bits & 0x7fff));
-    if magnitude >= 0x7c00 {
-        return f32::from_bits(sign | 0x7f80_0000 | (magnitude & 0x3ff) << 13);
-    }
-    // The exponent's bias is mended by a multiplication, which is exact and serves subnormals too.
-    let value = f32::from_bits(magnitude << 13) * f32::from_bits(0x7780_0000);
-    f32::from_bits(value.to_bits() | sign)
+    let problem = format!("the numbers do not fit shape {shape:?}: cut?");
+    Array::new(kind, shape, bytes, head + length).ok_or(problem)
 }
 
 #[cfg(test)]
@@ -122,7 +67,6 @@ mod tests {
         assert_eq!((array.shape.clone(), array.floats()), (vec![2, 1], Some(vec![1.0, -2.0])));
         let integers = "{'descr': '<i4', 'fortran_order': False, 'shape': (1,), }";
         assert_eq!(parse(file(integers, &[255; 4])).unwrap().integers(), Some(vec![-1]));
-        assert_eq!(half(0x0001), 2.0_f32.powi(-24));
     }
 
     #[test]

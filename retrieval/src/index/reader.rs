@@ -92,7 +92,8 @@ impl Index {
         Ok(Self { path: path.to_owned(), manifest, codec, segments, deleted, deleted_count })
     }
 
-    /// Checks every byte of every file against its checksum.
+    /// Checks every byte of every file against its checksum. Files that a later compaction has removed count as missing: open the
+    /// index anew before.
     ///
     /// # Errors
     /// [`IndexError::Corrupt`] naming the first file that has changed.

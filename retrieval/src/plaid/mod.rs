@@ -173,9 +173,8 @@ impl<'a> Plaid<'a> {
         let blocks = codes.panel.blocks().len();
         scratch.tables.resize_with(blocks.max(scratch.tables.len()), Table::default);
         let tables = &mut scratch.tables[..blocks];
-        let bound = self.centroids.bound(query, width);
         for (place, (table, block)) in tables.iter_mut().zip(codes.panel.blocks()).enumerate() {
-            table.fill(tier, &self.centroids, &codes, (block, place * BLOCK), config, bound);
+            table.fill(tier, &self.centroids, &codes, (block, place * BLOCK), config);
         }
         let mut probed: Vec<u32> = tables.iter().flat_map(|table| table.nearest.iter().copied()).collect();
         probed.sort_unstable();

@@ -10,7 +10,7 @@ use crate::maxsim::tile::{BLOCK, products};
 pub(super) type Row = [i16; BLOCK];
 
 /// Centroids whose products are computed at a time: their floats stay in the nearest cache.
-const AT_ONCE: usize = 192;
+const AT_ONCE: usize = 96;
 /// Greatest integer.
 const LARGEST: f32 = 32_000.0;
 
@@ -27,7 +27,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Fills the table for `block`, lanes from token `first` of the query on. `bound` is above all products.
+    /// Fills the table for `block`, lanes from token `first` of the query on.
     pub(super) fn fill(
         &mut self,
         tier: Tier,
@@ -35,7 +35,6 @@ impl Table {
         query: &QueryCodes,
         (block, first): (&[u32], usize),
         config: &SearchConfig,
-        bound: f32,
     ) {
         let steps = block.len() / BLOCK;
         let (count, tokens) = (centroids.scales.len(), (query.scales.len() - first).min(BLOCK));
@@ -47,7 +46,7 @@ impl Table {
         lanes.excess[..tokens].copy_from_slice(&query.excess[first..first + tokens]);
         lanes.threshold[..tokens].fill(config.threshold.unwrap_or(f32::NEG_INFINITY));
         let mut best = Best::new(tokens, config.nprobe.min(count));
-        let scale = LARGEST / bound.max(f32::MIN_POSITIVE);
+        let scale = LARGEST / centroids.bound(query).max(f32::MIN_POSITIVE);
         for (part, rows) in centroids.words.chunks(AT_ONCE * steps).enumerate() {
             let (start, end) = (part * AT_ONCE, part * AT_ONCE + rows.len() / steps);
             let part = &mut self.products[..(end - start) * BLOCK];
@@ -84,10 +83,10 @@ impl Centroids {
         Self { words, scales: codec.scales().to_vec(), length: longest(codec.centroids(), codec.width()) }
     }
 
-    /// Above every product of a query token with a centroid.
-    pub(super) fn bound(&self, query: &[f32], width: usize) -> f32 {
-        // A hundredth more, for the rounding of the query's codes.
-        1.01 * self.length * longest(query, width)
+    /// Above every product of the query's codes with a centroid.
+    fn bound(&self, query: &QueryCodes) -> f32 {
+        // A thousandth more, for the rounding of lengths and products.
+        1.001 * self.length * query.longest
     }
 }
 

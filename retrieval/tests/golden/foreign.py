@@ -1,7 +1,8 @@
-"""Small indexes by FastPlaid and NextPlaid, and the vectors that each reconstructs from its own.
+"""Small indexes by FastPlaid and NextPlaid, and the vectors that each reconstructs from its own; the second also as
+PyTorch files in the layout of ColBERT's `codecs/residual.py` and `index_saver.py`.
 
 `python foreign.py PEER_NEXT_PLAID WORK`: PEER_NEXT_PLAID is the program that `../../compare/next_plaid` builds. Writes the
-folders `fast-plaid` and `next-plaid` with the files that a search needs, and `expected.json` in each.
+folders `fast-plaid`, `next-plaid` and `colbert` with the files that a search needs, and `expected.json` in each.
 """
 import json
 import os
@@ -52,6 +53,25 @@ def main():
         rounded = [[[round(x, 4) for x in row] for row in rows] for rows in restored]
         with open(os.path.join(name, "expected.json"), "w") as file:
             json.dump(rounded, file, separators=(",", ":"))
+    colbert("next-plaid", "colbert")
+
+
+def colbert(source, name):
+    """Writes the arrays of `source` as ColBERT's indexer does: half-precision centroids, both bucket arrays in one file."""
+    shutil.rmtree(name, ignore_errors=True)
+    os.mkdir(name)
+
+    def array(file):
+        return torch.from_numpy(np.load(os.path.join(source, f"{file}.npy")))
+
+    torch.save(array("centroids").half(), os.path.join(name, "centroids.pt"))
+    torch.save((array("bucket_cutoffs"), array("bucket_weights")), os.path.join(name, "buckets.pt"))
+    torch.save(array("0.codes").int(), os.path.join(name, "0.codes.pt"))
+    torch.save(array("0.residuals"), os.path.join(name, "0.residuals.pt"))
+    for file in ["doclens.0.json", "expected.json"]:
+        shutil.copy(os.path.join(source, file), name)
+    with open(os.path.join(name, "metadata.json"), "w") as file:
+        json.dump({"config": {"nbits": BITS, "dim": WIDTH}, "num_chunks": 1, "num_partitions": 40}, file)
 
 
 if __name__ == "__main__":

@@ -5,41 +5,62 @@ use std::arch::x86_64::*;
 
 use crate::index::Codec;
 
-/// One token of unit length into `row`, or `false` when the codec's width is not whole registers.
+/// One token of unit length into `row`, or `false` when the codec's width is not whole registers. `weights` are the codec's,
+/// repeated.
 ///
 /// # Panics
 /// When the lengths of `packed` or `row` are not the codec's, or there is no such centroid.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-pub(super) fn decode(codec: &Codec, packed: &[u8], centroid: usize, row: &mut [f32]) -> bool {
+pub(super) fn decode(
+    codec: &Codec,
+    weights: &[f32; 16],
+    packed: &[u8],
+    centroid: usize,
+    row: &mut [f32],
+) -> bool {
     let width = codec.width();
     assert!(packed.len() == codec.row_bytes() && row.len() == width && centroid < codec.len());
     if !width.is_multiple_of(16) {
         return false;
     }
     let (codes, scale) = (&codec.codes()[centroid * width..][..width], codec.scales()[centroid]);
-    let weights: [f32; 16] = std::array::from_fn(|code| codec.weights()[code & ((1 << codec.bits()) - 1)]);
     // SAFETY: the array has 16 floats; `packed`, `codes` and `row` are as long as the loops go.
     unsafe {
-        let (weights, scale) = (_mm512_loadu_ps(weights.as_ptr()), _mm512_set1_ps(scale));
-        let mut square = _mm512_setzero_ps();
-        for part in 0..width / 16 {
-            let weight = match codec.bits() {
-                1 => one_bit(packed.as_ptr().add(2 * part), weights),
-                2 => two_bits(packed.as_ptr().add(4 * part), weights),
-                _ => four_bits(packed.as_ptr().add(8 * part), weights),
-            };
-            let code = _mm512_cvtepi8_epi32(_mm_loadu_si128(codes.as_ptr().add(16 * part).cast()));
-            let value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(code), scale, weight);
-            square = _mm512_fmadd_ps(value, value, square);
-            _mm512_storeu_ps(row.as_mut_ptr().add(16 * part), value);
-        }
-        let inverse = _mm512_set1_ps(1.0 / _mm512_reduce_add_ps(square).sqrt().max(1e-12));
-        for part in 0..width / 16 {
-            let place = row.as_mut_ptr().add(16 * part);
-            _mm512_storeu_ps(place, _mm512_mul_ps(_mm512_loadu_ps(place), inverse));
+        let weights = _mm512_loadu_ps(weights.as_ptr());
+        let packed = packed.as_ptr();
+        match codec.bits() {
+            1 => unpack(codes, scale, row, |part| one_bit(packed.add(2 * part), weights)),
+            2 => unpack(codes, scale, row, |part| two_bits(packed.add(4 * part), weights)),
+            _ => unpack(codes, scale, row, |part| four_bits(packed.add(8 * part), weights)),
         }
     }
     true
+}
+
+/// Centroid plus the values of `weight`, 16 components at a time, divided by the length.
+///
+/// # Safety
+/// As many codes as `row` has components, a multiple of 16.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+unsafe fn unpack(codes: &[i8], scale: f32, row: &mut [f32], weight: impl Fn(usize) -> __m512) {
+    let (parts, codes, row) = (row.len() / 16, codes.as_ptr(), row.as_mut_ptr());
+    let scale = _mm512_set1_ps(scale);
+    let mut square = _mm512_setzero_ps();
+    // SAFETY: the caller's.
+    unsafe {
+        for part in 0..parts {
+            let code = _mm512_cvtepi8_epi32(_mm_loadu_si128(codes.add(16 * part).cast()));
+            let value = _mm512_fmadd_ps(_mm512_cvtepi32_ps(code), scale, weight(part));
+            square = _mm512_fmadd_ps(value, value, square);
+            _mm512_storeu_ps(row.add(16 * part), value);
+        }
+        let inverse = _mm512_set1_ps(1.0 / _mm512_reduce_add_ps(square).sqrt().max(1e-12));
+        for part in 0..parts {
+            let place = row.add(16 * part);
+            _mm512_storeu_ps(place, _mm512_mul_ps(_mm512_loadu_ps(place), inverse));
+        }
+    }
 }
 
 /// Values of 16 codes of one bit.

@@ -13,6 +13,9 @@ use crate::maxsim::words;
 pub(super) struct Cells {
     per_byte: usize,
     values: Vec<f32>,
+    /// The weights, repeated: a register's table.
+    #[cfg(target_arch = "x86_64")]
+    weights: [f32; 16],
 }
 
 impl Cells {
@@ -21,7 +24,12 @@ impl Cells {
         let per_byte = 8 / bits;
         let value = |byte: usize, place: usize| weights[byte >> (bits * place) & ((1 << bits) - 1)];
         let values = (0..256).flat_map(|byte| (0..per_byte).map(move |place| value(byte, place))).collect();
-        Self { per_byte, values }
+        Self {
+            per_byte,
+            values,
+            #[cfg(target_arch = "x86_64")]
+            weights: std::array::from_fn(|code| weights[code & ((1 << bits) - 1)]),
+        }
     }
 
     /// One token of unit length into `row`; its length is that of [`Codec::decompress`] up to the rounding of f32.
@@ -29,7 +37,7 @@ impl Cells {
         #[cfg(target_arch = "x86_64")]
         #[expect(unsafe_code, reason = "calls a function that needs processor features")]
         // SAFETY: tiers beyond the processor's are refused where a search is made.
-        if tier >= Tier::Avx512 && unsafe { avx512::decode(codec, packed, centroid, row) } {
+        if tier >= Tier::Avx512 && unsafe { avx512::decode(codec, &self.weights, packed, centroid, row) } {
             return;
         }
         let values = &self.values[..];
