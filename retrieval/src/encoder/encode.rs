@@ -10,7 +10,8 @@ use super::{ColBert, EncoderError};
 use crate::tokenizer::{Sequence, TokenizerError};
 use crate::vectors::TokenVectors;
 
-/// Tokens of a batch: enough for the matrix library, few enough for the inner activations to stay in the caches. Ours, measured.
+/// Tokens of a batch: enough for the matrix library, few enough for the inner activations to stay in the
+/// caches. Ours, measured.
 const BATCH_TOKENS: usize = 4096;
 /// The same on a GPU.
 const BATCH_TOKENS_GPU: usize = 65_536;
@@ -19,7 +20,8 @@ const BATCH_TOKENS_GPU: usize = 65_536;
 pub type Places = Vec<Vec<Range<usize>>>;
 
 impl ColBert {
-    /// Token vectors of queries: `[queries, tokens, width]`, ragged; every position of a filled-up query has a row.
+    /// Token vectors of queries: `[queries, tokens, width]`, ragged; every position of a filled-up query has
+    /// a row.
     ///
     /// # Errors
     /// [`EncoderError`] when a text cannot be cut into tokens.
@@ -57,8 +59,8 @@ impl ColBert {
         Ok(self.query_sequences(texts)?.iter().map(kept_places).collect())
     }
 
-    /// One vector per text, mean-pooled: `[texts, 1, width]`. Markers are those of documents or of queries; encoders without markers, such as
-    /// those of sentence-transformers, give the same for both.
+    /// One vector per text, mean-pooled: `[texts, 1, width]`. Markers are those of documents or of queries;
+    /// encoders without markers, such as those of sentence-transformers, give the same for both.
     ///
     /// # Errors
     /// As [`ColBert::encode_queries`].
@@ -101,7 +103,8 @@ impl ColBert {
         self.in_batches(sequences, owner, |batch| self.forward(batch, false), kept)
     }
 
-    /// Rows of all sequences, longest first so that a batch that does not fit the memory fails at once; text `i` gets those of `owner[i]`.
+    /// Rows of all sequences, longest first so that a batch that does not fit the memory fails at once; text
+    /// `i` gets those of `owner[i]`.
     fn in_batches(
         &self,
         sequences: &[Sequence],
