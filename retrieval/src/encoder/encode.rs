@@ -26,7 +26,8 @@ impl ColBert {
     /// # Errors
     /// [`EncoderError`] when a text cannot be cut into tokens.
     pub fn encode_queries(&self, texts: &[&str]) -> Result<TokenVectors, EncoderError> {
-        self.encode(&self.query_sequences(texts)?, texts.len(), &identity(texts.len()))
+        let (distinct, owner) = distinct(texts);
+        self.encode(&self.query_sequences(&distinct)?, &owner)
     }
 
     /// Token vectors of documents: `[documents, kept tokens, width]`, ragged. Equal texts are encoded once.
@@ -47,7 +48,7 @@ impl ColBert {
     ) -> Result<(TokenVectors, Places), EncoderError> {
         let (distinct, owner) = distinct(texts);
         let sequences = self.document_sequences(&distinct)?;
-        let vectors = self.encode(&sequences, texts.len(), &owner)?;
+        let vectors = self.encode(&sequences, &owner)?;
         Ok((vectors, owner.iter().map(|&i| kept_places(&sequences[i])).collect()))
     }
 
@@ -93,13 +94,7 @@ impl ColBert {
         Ok(sequences?)
     }
 
-    fn encode(
-        &self,
-        sequences: &[Sequence],
-        n_texts: usize,
-        owner: &[usize],
-    ) -> Result<TokenVectors, EncoderError> {
-        debug_assert_eq!(n_texts, owner.len());
+    fn encode(&self, sequences: &[Sequence], owner: &[usize]) -> Result<TokenVectors, EncoderError> {
         self.in_batches(sequences, owner, |batch| self.forward(batch, false), kept)
     }
 
@@ -151,10 +146,6 @@ fn kept_places(sequence: &Sequence) -> Vec<Range<usize>> {
         .filter(|(_, keep)| **keep)
         .map(|(place, _)| place.clone())
         .collect()
-}
-
-fn identity(n: usize) -> Vec<usize> {
-    (0..n).collect()
 }
 
 /// The distinct texts in the order of their first appearance, and which of them each text is.

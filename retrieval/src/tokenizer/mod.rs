@@ -174,7 +174,7 @@ impl Tokenizer {
             skipped: HashSet::new(),
             layout: Layout::plain(0),
         };
-        tokenizer.set_layout(layout)?;
+        tokenizer.adopt(layout)?;
         Ok(tokenizer)
     }
 
@@ -183,6 +183,11 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Length`]; the tokenizer is as before then.
     pub fn set_layout(&mut self, layout: Layout) -> Result<(), TokenizerError> {
+        let Layout { query_marker, document_marker, .. } = self.layout.clone();
+        self.adopt(Layout { query_marker, document_marker, ..layout })
+    }
+
+    fn adopt(&mut self, layout: Layout) -> Result<(), TokenizerError> {
         let room = layout.augmentation.room(layout.query_length);
         let lengths = [
             ("the query length", room, self.query_marker),

@@ -1,6 +1,6 @@
 //! Sentences of different lengths without padding.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 /// Rows are filled up to a multiple of this, so that the matrix library meets few different sizes: it
 /// compiles a kernel for each (0.2 ms forward, 0.7 ms backward; a few dozen rows cost less).
@@ -167,6 +167,6 @@ fn hidden(run: &[usize], length: i64, visible: &[usize], device: Device) -> Opti
     let row = |&sentence: &usize| (0..length).map(move |token| token < visible[sentence] as i64);
     let values: Vec<f32> =
         run.iter().flat_map(row).map(|seen| if seen { 0.0 } else { f32::NEG_INFINITY }).collect();
-    let mask = Tensor::from_slice(&values).to_device(device).to_kind(Kind::Float);
+    let mask = Tensor::from_slice(&values).to_device(device);
     Some(mask.view([run.len() as i64, 1, 1, length]))
 }
