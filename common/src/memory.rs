@@ -1,7 +1,8 @@
 //! Memory that a program gets back from the system again and again.
 
-/// Keeps freed memory in the process instead of giving it back to the system. libtorch frees and allocates the same large blocks in every step of a
-/// training; giving each back costs clearing all its pages again, a quarter of the time of a small encoder. Call it once at the start of a program.
+/// Keeps freed memory in the process instead of giving it back to the system. libtorch frees and allocates
+/// the same large blocks in every step of a training; giving each back costs clearing all its pages again, a
+/// quarter of the time of a small encoder. Call it once at the start of a program.
 ///
 /// Does something with glibc only; elsewhere the memory is managed as it was.
 pub fn keep_freed() {
@@ -15,8 +16,9 @@ pub fn keep_freed() {
         const LARGE: i32 = i32::MAX & !0xfff;
         const PAD: i32 = 64 << 20;
         #[expect(unsafe_code, reason = "glibc's settings are C functions")]
-        // SAFETY: `mallopt` is part of glibc, which this target is linked with, takes two C integers and only sets variables of the allocator
-        // under its own lock; a value that it does not take it refuses by returning 0.
+        // SAFETY: `mallopt` is part of glibc, which this target is linked with, takes two C integers and only
+        // sets variables of the allocator under its own lock; a value that it does not take it refuses by
+        // returning 0.
         unsafe {
             unsafe extern "C" {
                 fn mallopt(parameter: i32, value: i32) -> i32;

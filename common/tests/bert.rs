@@ -126,3 +126,34 @@ fn a_checkpoint_in_half_precision_with_old_names_and_heads_fills_the_encoder_alo
     let error = load_pretrained(&store, "encoder.", folder.path()).unwrap_err().to_string();
     assert!(error.contains("`encoder.embeddings.LayerNorm.bias` is missing"), "{error}");
 }
+
+#[test]
+fn hidden_tokens_see_the_visible_ones_and_are_seen_by_none() {
+    let _rng = common::testing::torch_rng(3);
+    let golden = recorded();
+    let sentences = [vec![2, 5, 3, 4, 4], vec![2, 6, 5, 6, 3], vec![2, 3, 4]];
+    let visible = [3, 5, 2];
+    let alone: Vec<Vec<i64>> = sentences.iter().zip(visible).map(|(ids, n)| ids[..n].to_vec()).collect();
+    let (_store, bert) = encoder(&golden, Kind::Double, Activation::Gelu);
+    let forward = |bert: &Bert, batch: &Packed, train| batch.unpack(&bert.forward(batch, train).unwrap());
+    let masked = Packed::with_visible(&sentences, &visible, Device::Cpu);
+    let with = forward(&bert, &masked, false);
+    let without = forward(&bert, &Packed::new(&alone, Device::Cpu), false);
+    for (row, n) in (0i64..).zip(visible) {
+        let start = |states: &Tensor| states.get(row).narrow(0, 0, n as i64);
+        assert!(max_difference(&start(&with), &start(&without)) < DOUBLE, "sentence {row}");
+    }
+    let (a, b) = (with.get(0).get(3), with.get(0).get(4));
+    assert!(max_difference(&a, &b) > 1e-6, "each hidden token has its position");
+    let all = forward(&bert, &Packed::new(&sentences, Device::Cpu), false);
+    assert!(max_difference(&with.get(0), &all.get(0)) > 1e-6);
+    assert!(max_difference(&with.get(1), &all.get(1)) < DOUBLE);
+    // With dropout of the weights the attention goes another way; this little drops nothing.
+    let mut store = VarStore::new(Device::Cpu);
+    store.set_kind(Kind::Double);
+    let config =
+        Config { attention_probs_dropout_prob: 1e-12, hidden_dropout_prob: 0.0, ..Config::new(10, 8, 2, 2) };
+    let bert = Bert::new(&store.root(), &config);
+    let (fused, plain) = (forward(&bert, &masked, false), forward(&bert, &masked, true));
+    assert!(max_difference(&fused, &plain) < 1e-9);
+}

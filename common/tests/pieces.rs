@@ -65,3 +65,25 @@ fn unusable_directories_are_named_with_what_is_wrong() {
         error().contains("`subword_tokenizer_type` is `sentencepiece`, expected `wordpiece` or `character`")
     );
 }
+
+#[test]
+fn pieces_of_a_text_have_their_places_and_special_and_added_tokens_are_found_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "é", "e"];
+    fs::write(folder.path().join("vocab.txt"), vocabulary.join("\n") + "\n").unwrap();
+    fs::write(folder.path().join("added_tokens.json"), r#"{"[Q] ": 10}"#).unwrap();
+    let pieces = Pieces::read(folder.path()).unwrap();
+    let text = "The cats [SEP] é";
+    let found = pieces.encode(text).unwrap();
+    let spelled: Vec<(i64, &str)> =
+        found.iter().map(|piece| (piece.id, &text[piece.place.clone()])).collect();
+    assert_eq!(spelled, [(5, "The"), (6, "cat"), (7, "s"), (3, "[SEP]"), (9, "é")]);
+    assert_eq!((pieces.id("[Q] "), pieces.id("[D] "), pieces.unknown()), (Some(10), None, UNKNOWN));
+    assert_eq!(pieces.encode("  ").unwrap(), []);
+    fs::write(folder.path().join("added_tokens.json"), r#"{"[Q] ": 12}"#).unwrap();
+    let error = Pieces::read(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.ends_with("added_tokens.json: `[Q] ` has id 12, expected the next one behind the vocabulary"),
+        "{error}"
+    );
+}

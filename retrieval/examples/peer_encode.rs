@@ -1,5 +1,5 @@
-//! Our side of the peer case `encode`: documents of very different lengths through a ColBERT, from texts to token vectors. Writes the texts and the
-//! model as a directory of PyLate.
+//! Our side of the peer case `encode`: documents of very different lengths through a ColBERT, from texts to
+//! token vectors. Writes the texts and the model as a directory of PyLate.
 #![expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 
 use std::path::PathBuf;

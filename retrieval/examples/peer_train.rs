@@ -1,5 +1,6 @@
-//! Our side of the peer case `train`: steps of 8 queries with 4 documents of very different lengths, KL divergence of min-max-normalised scores,
-//! AdamW. Writes the texts, the teacher's scores and the first weights as a directory of PyLate.
+//! Our side of the peer case `train`: steps of 8 queries with 4 documents of very different lengths, KL
+//! divergence of min-max-normalised scores, AdamW. Writes the texts, the teacher's scores and the first
+//! weights as a directory of PyLate.
 #![expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 
 use std::path::PathBuf;

@@ -143,7 +143,8 @@ fn places_of_japanese_words_lead_back_to_the_text_as_given() {
         SPECIAL.iter().chain(&words).map(|word| format!("{word}\n")).collect::<String>(),
     )
     .unwrap();
-    let settings = r#"{"tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "mecab", "subword_tokenizer_type": "character"}"#;
+    let settings = r#"{"tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "mecab",
+        "subword_tokenizer_type": "character"}"#;
     fs::write(folder.path().join("tokenizer_config.json"), settings).unwrap();
     let pieces = Pieces::read(folder.path()).unwrap();
     assert_eq!(pieces.words_apart(), Some("mecab"));
@@ -152,6 +153,12 @@ fn places_of_japanese_words_lead_back_to_the_text_as_given() {
     let document = tokenizer.document(text).unwrap();
     let cut: Vec<&str> = document.places[2..7].iter().map(|place| &text[place.clone()]).collect();
     assert_eq!(cut, ["と", "㈱", "㈱", "㈱", "犬"]);
+    let text = "犬 [SEP] と犬"; // a special token in the text is that token, as in `transformers`
+    let document = tokenizer.document(text).unwrap();
+    assert_eq!(
+        (document.ids[3], &text[document.places[3].clone()], &text[document.places[5].clone()]),
+        (SEP, "[SEP]", "犬")
+    );
 }
 
 #[test]
@@ -176,7 +183,10 @@ fn own_vocabularies_return_from_their_files() {
 
 proptest! {
     #[test]
-    fn sequences_are_framed_and_places_are_inside_the_text(text in "\\PC{0,80}", name in "none|fixed:16|plus:3|paper|code|pad:16|min:9") {
+    fn sequences_are_framed_and_places_are_inside_the_text(
+        text in "\\PC{0,80}",
+        name in "none|fixed:16|plus:3|paper|code|pad:16|min:9",
+    ) {
         let tokenizer = with(&name);
         for sequence in [tokenizer.query(&text).unwrap(), tokenizer.document(&text).unwrap()] {
             prop_assert_eq!(sequence.ids.len(), sequence.places.len());

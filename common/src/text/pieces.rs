@@ -1,4 +1,5 @@
-//! Word pieces of a BERT directory (`tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`), word by word.
+//! Word pieces of a BERT directory (`tokenizer.json`, or `vocab.txt` with `tokenizer_config.json`), word by
+//! word.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -80,8 +81,9 @@ impl Default for Settings {
 }
 
 impl Pieces {
-    /// The tokenizer of a directory in Hugging Face's layout. `BertJapaneseTokenizer` directories give the subword part
-    /// alone (NFKC, then word pieces or characters); their words come from a corpus or a segmenter.
+    /// The tokenizer of a directory in Hugging Face's layout. `BertJapaneseTokenizer` directories give the
+    /// subword part alone (NFKC, then word pieces or characters); their words come from a corpus or a
+    /// segmenter.
     ///
     /// # Errors
     /// [`PiecesError`] naming the file and what is wrong with it.
@@ -152,7 +154,8 @@ impl Pieces {
         Ok(Self { tokenizer, classify, separate, unknown, words_apart: None })
     }
 
-    /// The kind of word tokenizer that must come first (`mecab`, …), for the subword part of a `BertJapaneseTokenizer`.
+    /// The kind of word tokenizer that must come first (`mecab`, …), for the subword part of a
+    /// `BertJapaneseTokenizer`.
     pub fn words_apart(&self) -> Option<&str> {
         self.words_apart.as_deref()
     }
@@ -272,5 +275,11 @@ fn from_vocabulary(path: &Path, settings: &Settings, japanese: bool) -> Result<T
         tokenizer.with_normalizer(Some(NormalizerWrapper::from(normalizer)));
         tokenizer.with_pre_tokenizer(Some(PreTokenizerWrapper::from(BertPreTokenizer)));
     }
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].into_iter();
+    let known: Vec<AddedToken> = special
+        .filter(|token| tokenizer.token_to_id(token).is_some())
+        .map(|token| AddedToken::from(token, true))
+        .collect();
+    tokenizer.add_special_tokens(&known);
     Ok(tokenizer)
 }

@@ -200,7 +200,8 @@ fn sequences(
     }))
 }
 
-/// sentence-transformers 6: lengths and expansion stand with the encoder, prompts are texts, the skiplist has a module.
+/// sentence-transformers 6: lengths and expansion stand with the encoder, prompts are texts, the skiplist has
+/// a module.
 fn multi_vector(
     path: &Path,
     file: &Path,

@@ -10,7 +10,8 @@ use super::{ColBert, EncoderError};
 use crate::tokenizer::{Sequence, TokenizerError};
 use crate::vectors::TokenVectors;
 
-/// Tokens of a batch: enough for the matrix library, few enough for the inner activations to stay in the caches. Ours, measured.
+/// Tokens of a batch: enough for the matrix library, few enough for the inner activations to stay in the
+/// caches. Ours, measured.
 const BATCH_TOKENS: usize = 4096;
 /// The same on a GPU.
 const BATCH_TOKENS_GPU: usize = 65_536;
@@ -19,12 +20,14 @@ const BATCH_TOKENS_GPU: usize = 65_536;
 pub type Places = Vec<Vec<Range<usize>>>;
 
 impl ColBert {
-    /// Token vectors of queries: `[queries, tokens, width]`, ragged; every position of a filled-up query has a row.
+    /// Token vectors of queries: `[queries, tokens, width]`, ragged; every position of a filled-up query has
+    /// a row.
     ///
     /// # Errors
     /// [`EncoderError`] when a text cannot be cut into tokens.
     pub fn encode_queries(&self, texts: &[&str]) -> Result<TokenVectors, EncoderError> {
-        self.encode(&self.query_sequences(texts)?, texts.len(), &identity(texts.len()))
+        let (distinct, owner) = distinct(texts);
+        self.encode(&self.query_sequences(&distinct)?, &owner)
     }
 
     /// Token vectors of documents: `[documents, kept tokens, width]`, ragged. Equal texts are encoded once.
@@ -45,7 +48,7 @@ impl ColBert {
     ) -> Result<(TokenVectors, Places), EncoderError> {
         let (distinct, owner) = distinct(texts);
         let sequences = self.document_sequences(&distinct)?;
-        let vectors = self.encode(&sequences, texts.len(), &owner)?;
+        let vectors = self.encode(&sequences, &owner)?;
         Ok((vectors, owner.iter().map(|&i| kept_places(&sequences[i])).collect()))
     }
 
@@ -57,8 +60,8 @@ impl ColBert {
         Ok(self.query_sequences(texts)?.iter().map(kept_places).collect())
     }
 
-    /// One vector per text, mean-pooled: `[texts, 1, width]`. Markers are those of documents or of queries; encoders without markers, such as
-    /// those of sentence-transformers, give the same for both.
+    /// One vector per text, mean-pooled: `[texts, 1, width]`. Markers are those of documents or of queries;
+    /// encoders without markers, such as those of sentence-transformers, give the same for both.
     ///
     /// # Errors
     /// As [`ColBert::encode_queries`].
@@ -91,17 +94,12 @@ impl ColBert {
         Ok(sequences?)
     }
 
-    fn encode(
-        &self,
-        sequences: &[Sequence],
-        n_texts: usize,
-        owner: &[usize],
-    ) -> Result<TokenVectors, EncoderError> {
-        debug_assert_eq!(n_texts, owner.len());
+    fn encode(&self, sequences: &[Sequence], owner: &[usize]) -> Result<TokenVectors, EncoderError> {
         self.in_batches(sequences, owner, |batch| self.forward(batch, false), kept)
     }
 
-    /// Rows of all sequences, longest first so that a batch that does not fit the memory fails at once; text `i` gets those of `owner[i]`.
+    /// Rows of all sequences, longest first so that a batch that does not fit the memory fails at once; text
+    /// `i` gets those of `owner[i]`.
     fn in_batches(
         &self,
         sequences: &[Sequence],
@@ -148,10 +146,6 @@ fn kept_places(sequence: &Sequence) -> Vec<Range<usize>> {
         .filter(|(_, keep)| **keep)
         .map(|(place, _)| place.clone())
         .collect()
-}
-
-fn identity(n: usize) -> Vec<usize> {
-    (0..n).collect()
 }
 
 /// The distinct texts in the order of their first appearance, and which of them each text is.

@@ -8,21 +8,20 @@
 mod directory;
 mod encode;
 mod error;
+mod open;
 mod projection;
 mod save;
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use common::nn::bert::{Bert, Config, Packed, encoder_name};
-use common::nn::checkpoint::{fill, named, read};
+use common::nn::bert::{Bert, Config, Packed};
+use common::nn::checkpoint::{fill, named};
 use common::text::pieces::Pieces;
 use common::text::segment::Segmenter;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use crate::tokenizer::{Augmentation, Layout, Sequence, Tokenizer};
-use directory::{Directory, Source};
 pub use encode::Places;
 pub use error::EncoderError;
 use error::content;
@@ -41,8 +40,8 @@ pub struct Options {
     pub device: Device,
     /// Words of the text, for a `BertJapaneseTokenizer`.
     pub segmenter: Option<Segmenter>,
-    /// Width of a new projection with random weights, for an encoder that has none: the start of a ColBERT. Absent: the hidden states are
-    /// the token vectors of such an encoder.
+    /// Width of a new projection with random weights, for an encoder that has none: the start of a ColBERT.
+    /// Absent: the hidden states are the token vectors of such an encoder.
     pub new_projection: Option<i64>,
     /// Seed of those weights.
     pub seed: u64,
@@ -71,7 +70,8 @@ impl ColBert {
     /// A new encoder with BERT's initialisation and a projection to `width`.
     ///
     /// # Errors
-    /// [`EncoderError`] when the configuration is none of a BERT, or the layout asks for tokens that the vocabulary lacks.
+    /// [`EncoderError`] when the configuration is none of a BERT, or the layout asks for tokens that the
+    /// vocabulary lacks.
     pub fn new(
         config: &Config,
         pieces: Pieces,
@@ -104,56 +104,6 @@ impl ColBert {
         let dense = |(i, projection)| Dense::new(&(&path / i), projection, config.initializer_range);
         let projections = (0i64..).zip(projections).map(dense).collect();
         Self { store, bert, projections, projecting: true, tokenizer, files: Vec::new() }
-    }
-
-    /// The encoder of a model directory, see the table of layouts above.
-    ///
-    /// # Errors
-    /// [`EncoderError`] naming the file, what was found there and what is expected.
-    pub fn open(path: &Path, options: Options) -> Result<Self, EncoderError> {
-        let Directory { encoder, projections, layout } = directory::read(path)?;
-        let file = encoder.join("config.json");
-        let config = Config::read(&file).map_err(|source| EncoderError::Config { path: file, source })?;
-        let weights = encoder.join("model.safetensors");
-        let found = tensors(&encoder)?;
-        let (mut maps, mut named) = (Vec::new(), HashMap::new());
-        for (i, source) in projections.into_iter().enumerate() {
-            let (dense, tensors) = projection(source, &found, &weights)?;
-            maps.push(dense);
-            named.extend(
-                tensors.into_iter().map(|(name, tensor)| (format!("{PROJECTION}.{i}.{name}"), tensor)),
-            );
-        }
-        named.extend(
-            found.into_iter().filter_map(|(name, tensor)| Some((encoder_name(&name, ENCODER)?, tensor))),
-        );
-        let fresh = options.new_projection.filter(|_| maps.is_empty());
-        let default = if fresh.is_some() {
-            Layout::colbert()
-        } else {
-            Layout::plain(config.max_position_embeddings as usize)
-        };
-        let layout = within(layout.unwrap_or(default), config.max_position_embeddings);
-        let tokenizer = Tokenizer::new(Pieces::read(&encoder)?, options.segmenter, layout)?;
-        if let Some(width) = fresh {
-            maps.push(DenseConfig::plain(config.hidden_size, width));
-        }
-        let mut model = Self::build(&config, maps, tokenizer, options.device, options.seed);
-        if fresh.is_some() {
-            named.extend(model.new_tensors());
-        }
-        fill(&model.store, widened(named), &weights)?;
-        model.files = save::tokenizer_files(&encoder)?;
-        Ok(model)
-    }
-
-    /// The random weights of the projections, to stand beside those of a file.
-    fn new_tensors(&self) -> Vec<(String, Tensor)> {
-        let variables = self.store.variables().into_iter();
-        variables
-            .filter(|(name, _)| name.starts_with(PROJECTION))
-            .map(|(name, tensor)| (name, tensor.detach().copy()))
-            .collect()
     }
 
     /// Whether the projections are used. Without them the token vectors are the hidden states, as in the evaluator that
@@ -212,12 +162,14 @@ impl ColBert {
         Ok(self.tokenizer.set_layout(within(layout, self.bert.config().max_position_embeddings))?)
     }
 
-    /// Changes the weights to bfloat16, for encoding on a GPU that computes faster in it; token vectors stay f32.
+    /// Changes the weights to bfloat16, for encoding on a GPU that computes faster in it; token vectors stay
+    /// f32.
     pub fn to_bfloat16(&mut self) {
         self.store.bfloat16();
     }
 
-    /// Token vectors of the kept tokens, sequence by sequence, `[kept_tokens, width]`, rows of length 1; gradients flow unless a guard is held.
+    /// Token vectors of the kept tokens, sequence by sequence, `[kept_tokens, width]`, rows of length 1;
+    /// gradients flow unless a guard is held.
     ///
     /// # Errors
     /// [`EncoderError::Bert`] for sequences longer than the model's positions and ids outside its vocabulary.
@@ -228,7 +180,8 @@ impl ColBert {
         Ok(normalised(&self.project(&kept)))
     }
 
-    /// One vector of length 1 per sequence, `[sequences, width]`: the mean of the hidden states of the tokens before any added ones, projected.
+    /// One vector of length 1 per sequence, `[sequences, width]`: the mean of the hidden states of the tokens
+    /// before any added ones, projected.
     ///
     /// # Errors
     /// As [`ColBert::forward`].
@@ -286,49 +239,4 @@ fn within(layout: Layout, positions: i64) -> Layout {
     };
     let (query_length, document_length) = (layout.query_length.min(limit), layout.document_length.min(limit));
     Layout { augmentation, query_length, document_length, ..layout }
-}
-
-/// The tensors of a folder's safetensors file.
-fn tensors(folder: &Path) -> Result<HashMap<String, Tensor>, EncoderError> {
-    let path = folder.join("model.safetensors");
-    let pickle = folder.join("pytorch_model.bin");
-    if !path.exists() && pickle.exists() {
-        let problem = "a pickle, which can run code and is not read; expected `model.safetensors` beside it: convert with `python -c \"import torch; \
-                       from safetensors.torch import save_file; w = torch.load('pytorch_model.bin', map_location='cpu', weights_only=True); \
-                       save_file({k: v.contiguous().clone() for k, v in w.items()}, 'model.safetensors')\"`";
-        return Err(content(pickle, problem));
-    }
-    if !path.exists() {
-        return Err(content(path, "no such file; expected the weights of the model as safetensors"));
-    }
-    Ok(read(&path)?)
-}
-
-/// Configuration and tensors of a projection, under the names below its path.
-fn projection(
-    source: Source,
-    encoder: &HashMap<String, Tensor>,
-    file: &Path,
-) -> Result<(DenseConfig, Vec<(String, Tensor)>), EncoderError> {
-    match source {
-        Source::Inside => {
-            let weight = encoder.get("linear.weight").filter(|weight| weight.dim() == 2);
-            let weight = weight.ok_or_else(|| {
-                content(file, "no matrix `linear.weight`; expected the projection of a ColBERT checkpoint")
-            })?;
-            let size = weight.size();
-            Ok((
-                DenseConfig::plain(size[1], size[0]),
-                vec![("linear.weight".to_owned(), weight.shallow_clone())],
-            ))
-        }
-        Source::Folder(folder, config) => Ok((config, tensors(&folder)?.into_iter().collect())),
-    }
-}
-
-/// 16-bit numbers as f32.
-fn widened(tensors: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
-    let half = |tensor: &Tensor| matches!(tensor.kind(), Kind::Half | Kind::BFloat16);
-    let widen = |tensor: Tensor| if half(&tensor) { tensor.to_kind(Kind::Float) } else { tensor };
-    tensors.into_iter().map(|(name, tensor)| (name, widen(tensor))).collect()
 }

@@ -30,10 +30,12 @@ pub(super) fn tokenizer_files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, E
 }
 
 impl ColBert {
-    /// Writes the model as a Stanford ColBERT directory: `artifact.metadata`, `config.json`, `model.safetensors`, tokenizer.
+    /// Writes the model as a Stanford ColBERT directory: `artifact.metadata`, `config.json`,
+    /// `model.safetensors`, tokenizer.
     ///
     /// # Errors
-    /// [`EncoderError`] when a file cannot be written, or the model has not exactly one projection without bias, activation and residual path.
+    /// [`EncoderError`] when a file cannot be written, or the model has not exactly one projection without
+    /// bias, activation and residual path.
     pub fn save_stanford(&self, directory: &Path) -> Result<(), EncoderError> {
         let plain = |config: &super::DenseConfig| {
             !config.bias && !config.use_residual && config.activation_function == IDENTITY
@@ -48,7 +50,8 @@ impl ColBert {
             ));
         };
         if !plain(&dense.config) {
-            let problem = "a ColBERT directory's projection has no bias, activation or residual path, the model's has; save it for PyLate instead";
+            let problem = "a ColBERT directory's projection has no bias, activation or residual path, the \
+                           model's has; save it for PyLate instead";
             return Err(content(directory, problem));
         }
         self.write_common(directory, json!(["HF_ColBERT"]))?;
@@ -88,11 +91,14 @@ impl ColBert {
                 &format!("{PROJECTION}.{i}."),
                 str::to_owned,
             )?;
-            modules.push(json!({"idx": i + 1, "name": format!("{}", i + 1), "path": name, "type": "pylate.models.Dense.Dense"}));
+            modules.push(json!({
+                "idx": i + 1, "name": format!("{}", i + 1), "path": name, "type": "pylate.models.Dense.Dense"
+            }));
         }
         let layout = self.tokenizer.layout();
         let mut settings = json!({
-            "prompts": {}, "default_prompt_name": null, "similarity_fn_name": "MaxSim", "model_type": "SentenceTransformer",
+            "prompts": {}, "default_prompt_name": null, "similarity_fn_name": "MaxSim",
+            "model_type": "SentenceTransformer",
             "query_prefix": layout.query_marker.as_deref().unwrap_or_default(),
             "document_prefix": layout.document_marker.as_deref().unwrap_or_default(),
             "query_length": self.pad_target(), "document_length": layout.document_length,

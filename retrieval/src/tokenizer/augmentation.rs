@@ -21,7 +21,8 @@ pub enum Augmentation {
     Plus(usize),
     /// JaColBERTv2.5, section 3.5: up to the next multiple of 32, or by 8 where that would add fewer.
     Paper,
-    /// The code behind the paper's JQaRA numbers: by 8 where the length modulo 32 is at most 8, else to the next multiple of 32.
+    /// The code behind the paper's JQaRA numbers: by 8 where the length modulo 32 is at most 8, else to the
+    /// next multiple of 32.
     Code,
     /// `[PAD]` instead of `[MASK]` up to this length: the control arm, scored like the others.
     Padding(usize),
@@ -62,8 +63,8 @@ impl Augmentation {
 /// Not the name of an augmentation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no query length; expected `none`, `paper`, `code`, `fixed:N`, `min:N`, `plus:N` or `pad:N` with N at least 1 \
-     (`fixed:`, `min:` and `pad:` at least 4)"
+    "`{0}` is no query length; expected `none`, `paper`, `code`, `fixed:N`, `min:N`, `plus:N` or `pad:N` \
+     with N at least 1 (`fixed:`, `min:` and `pad:` at least 4)"
 )]
 pub struct UnknownAugmentation(String);
 

@@ -9,6 +9,7 @@
 //! | own vocabularies | [`train`] | |
 
 mod augmentation;
+mod merges;
 pub mod train;
 
 use std::collections::HashSet;
@@ -25,6 +26,9 @@ pub use augmentation::{Augmentation, UnknownAugmentation};
 /// The 32 characters of Python's `string.punctuation`, whose document tokens ColBERT does not keep.
 pub const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
+/// Tokens that are looked for in the text itself.
+const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+
 /// A tokenizer that cannot make ColBERT's sequences.
 #[derive(Debug, Error)]
 pub enum TokenizerError {
@@ -33,8 +37,8 @@ pub enum TokenizerError {
     Missing(String),
     /// Words have to be found first.
     #[error(
-        "the tokenizer takes words from `{0}`: give a MeCab dictionary as the segmenter (such as the folder `unidic_lite/dicdir` of \
-         the Python package `unidic-lite`), or `characters`"
+        "the tokenizer takes words from `{0}`: give a MeCab dictionary as the segmenter (such as the folder \
+         `unidic_lite/dicdir` of the Python package `unidic-lite`), or `characters`"
     )]
     Words(String),
     /// A length too short for the special tokens.
@@ -55,7 +59,8 @@ pub enum TokenizerError {
 /// What a checkpoint says about its sequences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// Token behind `[CLS]` of a query, by its spelling in the vocabulary; absent: none, as in other encoders than ColBERT.
+    /// Token behind `[CLS]` of a query, by its spelling in the vocabulary; absent: none, as in other encoders
+    /// than ColBERT.
     pub query_marker: Option<String>,
     /// Token behind `[CLS]` of a document.
     pub document_marker: Option<String>,
@@ -67,13 +72,14 @@ pub struct Layout {
     pub query_length: usize,
     /// Longest document in total; at most the model's positions.
     pub document_length: usize,
-    /// Texts whose first token is dropped from documents; those that the vocabulary does not know are passed over.
+    /// Texts whose first token is dropped from documents; those that the vocabulary does not know are passed
+    /// over.
     pub skiplist: Vec<String>,
 }
 
 impl Layout {
-    /// ColBERT's published layout: `[unused0]` and `[unused1]`, queries of exactly 32 tokens of which the `[MASK]` ones are not attended to,
-    /// documents of up to 300, ASCII punctuation skipped.
+    /// ColBERT's published layout: `[unused0]` and `[unused1]`, queries of exactly 32 tokens of which the
+    /// `[MASK]` ones are not attended to, documents of up to 300, ASCII punctuation skipped.
     pub fn colbert() -> Self {
         Self {
             query_marker: Some("[unused0]".to_owned()),
@@ -134,15 +140,18 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// The tokenizer of `pieces` in this layout. The subword part of a `BertJapaneseTokenizer` needs a segmenter: text is brought to
-    /// NFKC, divided into words, and each word into pieces, as `transformers` does. With a compiled MeCab dictionary the words are MeCab's;
-    /// with another dictionary or `characters` they, and so the pieces, differ from those that the checkpoint was trained on.
+    /// The tokenizer of `pieces` in this layout. The subword part of a `BertJapaneseTokenizer` needs a
+    /// segmenter: text is brought to NFKC, divided into words, and each word into pieces, as `transformers`
+    /// does. With a compiled MeCab dictionary the words are MeCab's; with another dictionary or `characters`
+    /// they, and so the pieces, differ from those that the checkpoint was trained on.
     ///
     /// # Errors
-    /// [`TokenizerError`] for a special token that the vocabulary lacks, a missing segmenter, a length without room for a word.
+    /// [`TokenizerError`] for a special token that the vocabulary lacks, a missing segmenter, a length
+    /// without room for a word.
     pub fn new(pieces: Pieces, segmenter: Option<Segmenter>, layout: Layout) -> Result<Self, TokenizerError> {
         let id = |token: &str| pieces.id(token).ok_or_else(|| TokenizerError::Missing(token.to_owned()));
-        // A prompt of sentence-transformers is a marker with a space behind it, which belongs to the token of some tokenizers.
+        // A prompt of sentence-transformers is a marker with a space behind it, which belongs to the token of
+        // some tokenizers.
         let marker = |token: &Option<String>| {
             token
                 .as_deref()
@@ -165,7 +174,7 @@ impl Tokenizer {
             skipped: HashSet::new(),
             layout: Layout::plain(0),
         };
-        tokenizer.set_layout(layout)?;
+        tokenizer.adopt(layout)?;
         Ok(tokenizer)
     }
 
@@ -174,6 +183,11 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Length`]; the tokenizer is as before then.
     pub fn set_layout(&mut self, layout: Layout) -> Result<(), TokenizerError> {
+        let Layout { query_marker, document_marker, .. } = self.layout.clone();
+        self.adopt(Layout { query_marker, document_marker, ..layout })
+    }
+
+    fn adopt(&mut self, layout: Layout) -> Result<(), TokenizerError> {
         let room = layout.augmentation.room(layout.query_length);
         let lengths = [
             ("the query length", room, self.query_marker),
@@ -233,7 +247,8 @@ impl Tokenizer {
         self.framed(text, self.document_marker, self.layout.document_length)
     }
 
-    /// `[CLS] w1 … wk [SEP]` without marker and filling, as single-vector encoders take it, of at most `length` tokens.
+    /// `[CLS] w1 … wk [SEP]` without marker and filling, as single-vector encoders take it, of at most
+    /// `length` tokens.
     ///
     /// # Errors
     /// [`TokenizerError::Pieces`].
@@ -256,8 +271,27 @@ impl Tokenizer {
 
     fn cut(&self, text: &str) -> Result<Vec<Piece>, TokenizerError> {
         match &self.segmenter {
-            Some(segmenter) if self.pieces.words_apart().is_some() => self.by_words(text, segmenter),
+            Some(segmenter) if self.pieces.words_apart().is_some() => self.around_special(text, segmenter),
             _ => self.pieces.encode(text).map_err(TokenizerError::Pieces),
+        }
+    }
+
+    /// A special token that stands in the text is that token, as in `transformers`: JSQuAD writes `title
+    /// [SEP] paragraph`.
+    fn around_special(&self, text: &str, segmenter: &Segmenter) -> Result<Vec<Piece>, TokenizerError> {
+        let (mut pieces, mut start) = (Vec::new(), 0);
+        let shifted =
+            |piece: Piece, by: usize| Piece { place: piece.place.start + by..piece.place.end + by, ..piece };
+        loop {
+            let found =
+                SPECIAL.iter().filter_map(|token| Some((start + text[start..].find(token)?, *token))).min();
+            let end = found.map_or(text.len(), |(at, _)| at);
+            let words = self.by_words(&text[start..end], segmenter)?;
+            pieces.extend(words.into_iter().map(|piece| shifted(piece, start)));
+            let Some((at, token)) = found else { return Ok(pieces) };
+            start = at + token.len();
+            let id = self.pieces.id(token).unwrap_or(self.pieces.unknown());
+            pieces.push(Piece { id, place: at..start });
         }
     }
 

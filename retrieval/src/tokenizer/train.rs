@@ -1,4 +1,5 @@
-//! Vocabularies of our own: characters, or word pieces trained on the corpus, as a directory that `transformers` loads.
+//! Vocabularies of our own: characters, or word pieces trained on the corpus, as a directory that
+//! `transformers` loads.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,18 +8,26 @@ use common::files::{self, FileError};
 use common::text::pieces::{Pieces, PiecesError};
 use serde_json::json;
 use thiserror::Error;
-use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainerBuilder};
+use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{Lowercase, NFKC, Sequence as Normalizers};
 use tokenizers::pre_tokenizers::sequence::Sequence as PreTokenizers;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer, TokenizerImpl};
+use tokenizers::{
+    AddedToken, NormalizedString, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer,
+};
+
+use super::merges::merged;
 
 /// Special tokens in the order of their ids: BERT's, then ColBERT's two markers.
 pub const SPECIAL: [&str; 7] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused0]", "[unused1]"];
 /// Runs of one script: Japanese has no spaces, and a piece across scripts is hardly ever a word.
-const SCRIPT_RUNS: &str = r"\p{Hiragana}+|[\p{Katakana}ー]+|\p{Han}+|\p{Latin}+|\p{Hangul}+|\p{Cyrillic}+|\p{Greek}+|\p{Nd}|[^\p{Hiragana}\p{Katakana}ー\p{Han}\p{Latin}\p{Hangul}\p{Cyrillic}\p{Greek}\p{Nd}]";
+const SCRIPT_RUNS: &str = concat!(
+    r"\p{Hiragana}+|[\p{Katakana}ー]+|\p{Han}+|\p{Latin}+|\p{Hangul}+|\p{Cyrillic}+|\p{Greek}+|\p{Nd}|",
+    r"[^\p{Hiragana}\p{Katakana}ー\p{Han}\p{Latin}\p{Hangul}\p{Cyrillic}\p{Greek}\p{Nd}]",
+);
 /// Any character: white space was split at before, and the Python package's expressions know no `(?s)`.
 const ANY: &str = ".";
 
@@ -44,14 +53,17 @@ pub enum Kind {
         /// Fewest occurrences.
         fewest: usize,
     },
-    /// WordPiece within runs of one script, lower case, with this many entries, special ones included.
+    /// Pieces within runs of one script, with this many entries, special ones included: all characters, then
+    /// the pairs that byte-pair encoding merges, the most frequent first. The trainer of the `tokenizers`
+    /// crate is not used: it breaks ties by chance.
     WordPiece {
         /// Number of entries.
         size: usize,
     },
 }
 
-/// A tokenizer trained on these texts. Text is brought to NFKC and to lower case; accents stay, since dropping them would turn が into か.
+/// A tokenizer trained on these texts. Text is brought to NFKC and to lower case; accents stay, since
+/// dropping them would turn が into か.
 ///
 /// ```
 /// use retrieval::tokenizer::train::{train, Kind};
@@ -71,7 +83,8 @@ pub fn train<'a>(texts: impl IntoIterator<Item = &'a str>, kind: Kind) -> Result
     Ok(Pieces::with(tokenizer, Path::new("tokenizer.json"))?)
 }
 
-/// Writes `tokenizer.json` and `tokenizer_config.json`, which `transformers` loads as a `PreTrainedTokenizerFast`.
+/// Writes `tokenizer.json` and `tokenizer_config.json`, which `transformers` loads as a
+/// `PreTrainedTokenizerFast`.
 ///
 /// # Errors
 /// [`TrainError`].
@@ -85,8 +98,10 @@ pub fn write(pieces: &Pieces, directory: &Path) -> Result<(), TrainError> {
 /// `tokenizer_config.json` of a tokenizer made here.
 pub fn configuration() -> serde_json::Value {
     json!({
-        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, "do_lower_case": true, "strip_accents": false,
-        "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]",
+        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, "do_lower_case": true,
+        "strip_accents": false,
+        "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
     })
 }
@@ -108,48 +123,51 @@ fn normalizer() -> Normalizers {
 fn characters<'a>(texts: impl IntoIterator<Item = &'a str>, fewest: usize) -> Result<Tokenizer, TrainError> {
     let mut counts: HashMap<char, usize> = HashMap::new();
     for text in texts {
-        let mut normal = tokenizers::NormalizedString::from(text);
-        normal.nfkc().lowercase();
-        for character in normal.get().chars().filter(|c| !c.is_whitespace()) {
+        for character in normal(text).get().chars().filter(|c| !c.is_whitespace()) {
             *counts.entry(character).or_default() += 1;
         }
     }
     let mut frequent: Vec<(char, usize)> = counts.into_iter().filter(|(_, count)| *count >= fewest).collect();
     frequent.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    let entries =
-        SPECIAL.iter().map(|token| (*token).to_owned()).chain(frequent.iter().map(|(c, _)| c.to_string()));
-    let vocabulary: HashMap<String, u32> = (0u32..).zip(entries).map(|(id, token)| (token, id)).collect();
-    // The builder takes a map of a crate that is not ours to name.
-    let model = json!({
-        "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": vocabulary
-    });
-    let model: WordPiece = serde_json::from_str(&model.to_string()).map_err(problem)?;
-    let mut tokenizer = Tokenizer::new(model);
-    finish(&mut tokenizer, split(ANY)?);
-    Ok(tokenizer)
+    assembled(frequent.iter().map(|(c, _)| c.to_string()), split(ANY)?)
 }
 
 fn word_pieces<'a>(texts: impl IntoIterator<Item = &'a str>, size: usize) -> Result<Tokenizer, TrainError> {
-    let special = SPECIAL.iter().map(|token| AddedToken::from(*token, true)).collect();
-    let mut trainer = WordPieceTrainerBuilder::default()
-        .vocab_size(size)
-        .min_frequency(2)
-        .show_progress(false)
-        .special_tokens(special)
-        .build();
-    let model = WordPiece::builder().unk_token("[UNK]".to_owned()).build().map_err(problem)?;
-    let mut learner: TokenizerImpl<
-        WordPiece,
-        Normalizers,
-        PreTokenizerWrapper,
-        BertProcessing,
-        tokenizers::DecoderWrapper,
-    > = TokenizerImpl::new(model);
-    learner.with_normalizer(Some(normalizer())).with_pre_tokenizer(Some(split(SCRIPT_RUNS)?));
-    let texts: Vec<&str> = texts.into_iter().collect();
-    learner.train(&mut trainer, texts.into_iter()).map_err(problem)?;
-    let mut tokenizer = Tokenizer::new(learner.get_model().clone());
-    finish(&mut tokenizer, split(SCRIPT_RUNS)?);
+    let words = split(SCRIPT_RUNS)?;
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for text in texts {
+        let mut runs = PreTokenizedString::from(normal(text));
+        words.pre_tokenize(&mut runs).map_err(problem)?;
+        for (run, ..) in runs.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
+            *counts.entry(run.to_owned()).or_default() += 1;
+        }
+    }
+    assembled(merged(counts, size.saturating_sub(SPECIAL.len())), words)
+}
+
+/// Text as the vocabulary sees it.
+fn normal(text: &str) -> NormalizedString {
+    let mut normal = NormalizedString::from(text);
+    normal.nfkc().lowercase();
+    normal
+}
+
+/// The tokenizer of these entries, longest match first; a piece is spelled alike at the start of a word and
+/// inside, since marking it would double the entries of a script with thousands of characters.
+fn assembled(
+    entries: impl IntoIterator<Item = String>,
+    words: PreTokenizerWrapper,
+) -> Result<Tokenizer, TrainError> {
+    let entries = SPECIAL.iter().map(|token| (*token).to_owned()).chain(entries);
+    let vocabulary: HashMap<String, u32> = (0u32..).zip(entries).map(|(id, token)| (token, id)).collect();
+    // The builder takes a map of a crate that is not ours to name.
+    let model = json!({
+        "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "",
+        "max_input_chars_per_word": 100, "vocab": vocabulary
+    });
+    let model: WordPiece = serde_json::from_str(&model.to_string()).map_err(problem)?;
+    let mut tokenizer = Tokenizer::new(model);
+    finish(&mut tokenizer, words);
     Ok(tokenizer)
 }
 

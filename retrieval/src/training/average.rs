@@ -11,7 +11,8 @@ pub enum AverageError {
     Weights,
     /// Other tensors.
     #[error(
-        "checkpoint {checkpoint} has no `{name}` of shape {shape:?} like the first one; expected checkpoints of one model"
+        "checkpoint {checkpoint} has no `{name}` of shape {shape:?} like the first one; expected \
+         checkpoints of one model"
     )]
     Different {
         /// Checkpoint, from 0.
@@ -23,7 +24,8 @@ pub enum AverageError {
     },
     /// A tensor that the first one lacks.
     #[error(
-        "checkpoint {checkpoint} has `{name}` of shape {shape:?}, which the first one lacks; expected checkpoints of one model"
+        "checkpoint {checkpoint} has `{name}` of shape {shape:?}, which the first one lacks; expected \
+         checkpoints of one model"
     )]
     Extra {
         /// Checkpoint, from 0.
@@ -35,7 +37,8 @@ pub enum AverageError {
     },
 }
 
-/// The element-wise mean of checkpoints with equal weights. Sums are f64; integer tensors are those of the first.
+/// The element-wise mean of checkpoints with equal weights. Sums are f64; integer tensors are those of the
+/// first.
 ///
 /// ```
 /// use retrieval::training::average::average;

@@ -11,8 +11,8 @@ use super::loss::{Loss, Normalisation};
 pub enum Interaction {
     /// Late interaction of token vectors.
     Maxsim,
-    /// Dot product of mean-pooled vectors of length 1: the single-vector baseline. Scores are multiplied by the factor 20 that
-    /// sentence-transformers uses, since a cosine alone is too flat for a softmax.
+    /// Dot product of mean-pooled vectors of length 1: the single-vector baseline. Scores are multiplied by
+    /// the factor 20 that sentence-transformers uses, since a cosine alone is too flat for a softmax.
     Pooled,
 }
 

@@ -54,7 +54,8 @@ pub enum DataError {
     },
     /// Fewer documents than the loss compares.
     #[error(
-        "training example {example} has {found} documents, expected at least {expected}; lower `n_ways` or give more documents"
+        "training example {example} has {found} documents, expected at least {expected}; lower \
+         `n_ways` or give more documents"
     )]
     Few {
         /// Example, from 0.
@@ -66,7 +67,8 @@ pub enum DataError {
     },
     /// Another number of scores than documents.
     #[error(
-        "training example {example} has {scores} teacher scores for {documents} documents; expected one each, all finite"
+        "training example {example} has {scores} teacher scores for {documents} documents; expected one \
+         each, all finite"
     )]
     Scores {
         /// Example, from 0.
@@ -79,7 +81,8 @@ pub enum DataError {
 }
 
 impl TrainingData {
-    /// Nothing, when each example has `n_ways` documents, and one finite score for each where a teacher is needed.
+    /// Nothing, when each example has `n_ways` documents, and one finite score for each where a teacher is
+    /// needed.
     ///
     /// # Errors
     /// [`DataError`] for the first example that has not.
@@ -107,8 +110,8 @@ impl TrainingData {
         Ok(())
     }
 
-    /// These examples and, drawn at random from `old`, a `share` of their number (0.1: one old example for ten new ones): post-training
-    /// without forgetting (JaColBERTv2.5, section 3.8).
+    /// These examples and, drawn at random from `old`, a `share` of their number (0.1: one old example for
+    /// ten new ones): post-training without forgetting (JaColBERTv2.5, section 3.8).
     pub fn with_replay(mut self, old: &Self, share: f64, run_seed: u64) -> Self {
         let n = ((self.examples.len() as f64 * share).round() as usize).min(old.examples.len());
         let mut rng = seed::rng(run_seed, "replay", 0);

@@ -1,6 +1,7 @@
 //! Losses over the scores of a query's documents (JaColBERTv2.5, sections 3.4 and 3.6).
 //!
-//! Scores are `[batch, n_ways]`, document 0 of each query the labelled positive; a loss is a scalar, the mean over queries.
+//! Scores are `[batch, n_ways]`, document 0 of each query the labelled positive; a loss is a scalar, the mean
+//! over queries.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -43,8 +44,8 @@ impl Loss {
         self != Self::CrossEntropy
     }
 
-    /// The loss of student scores against teacher scores, both `[batch, n_ways]`, normalised first as ordered. The cross-entropy looks at
-    /// the student's raw scores only.
+    /// The loss of student scores against teacher scores, both `[batch, n_ways]`, normalised first as
+    /// ordered. The cross-entropy looks at the student's raw scores only.
     pub fn forward(self, student: &Tensor, teacher: &Tensor, normalisation: Normalisation) -> Tensor {
         if self == Self::CrossEntropy {
             return cross_entropy(student);
@@ -55,7 +56,8 @@ impl Loss {
             if normalisation == Normalisation::Both { min_max(student) } else { student.shallow_clone() };
         match self {
             Self::MarginMse => margin_mse(&student, &teacher),
-            // The published code gives MarginMSE the teacher's log-softmax here, which has the same differences.
+            // The published code gives MarginMSE the teacher's log-softmax here, which has the same
+            // differences.
             Self::Mixed { margin_weight } => {
                 kl_divergence(&student, &teacher) + margin_mse(&student, &teacher) * margin_weight
             }
@@ -82,15 +84,16 @@ pub fn min_max(scores: &Tensor) -> Tensor {
     (scores - &low) / (high - low + EPSILON)
 }
 
-/// `(1/B) Σ_b Σ_k e^t (t − p)` with `t` and `p` the log-softmax of teacher and student (JaColBERTv2.5; no temperature).
+/// `(1/B) Σ_b Σ_k e^t (t − p)` with `t` and `p` the log-softmax of teacher and student (JaColBERTv2.5; no
+/// temperature).
 pub fn kl_divergence(student: &Tensor, teacher: &Tensor) -> Tensor {
     let t = teacher.log_softmax(-1, teacher.kind());
     let p = student.log_softmax(-1, student.kind());
     (t.exp() * (&t - p)).sum(student.kind()) / student.size()[0] as f64
 }
 
-/// `mean over b, k > 0 of [(S_b0 − S_bk) − (T_b0 − T_bk)]²` (the published code; the paper's equation 3 has an undefined margin). With one
-/// document per query: 0.
+/// `mean over b, k > 0 of [(S_b0 − S_bk) − (T_b0 − T_bk)]²` (the published code; the paper's equation 3 has
+/// an undefined margin). With one document per query: 0.
 pub fn margin_mse(student: &Tensor, teacher: &Tensor) -> Tensor {
     let margins = |scores: &Tensor| scores.narrow(1, 0, 1) - scores.narrow(1, 1, scores.size()[1] - 1);
     if student.size()[1] < 2 {
@@ -104,11 +107,12 @@ pub fn cross_entropy(student: &Tensor) -> Tensor {
     -student.log_softmax(-1, student.kind()).select(1, 0).mean(student.kind())
 }
 
-/// Cross-entropy of each query's positive against all documents of the other queries (`compute_ib_loss` of the published code).
+/// Cross-entropy of each query's positive against all documents of the other queries (`compute_ib_loss` of
+/// the published code).
 ///
-/// `scores` is `[batch, batch · n_ways]`: all queries with all documents, query `b`'s own ones from `b · n_ways` on, of which only the
-/// positive takes part. `same` has the places `[query, column]` of other queries' documents that are the query's positive, too: they are
-/// left out, which is ours.
+/// `scores` is `[batch, batch · n_ways]`: all queries with all documents, query `b`'s own ones from `b ·
+/// n_ways` on, of which only the positive takes part. `same` has the places `[query, column]` of other
+/// queries' documents that are the query's positive, too: they are left out, which is ours.
 pub fn in_batch_negatives(scores: &Tensor, n_ways: i64, same: &[(i64, i64)]) -> Tensor {
     let [batch, columns] = [scores.size()[0], scores.size()[1]];
     let mut out = vec![false; (batch * columns) as usize];

@@ -1,8 +1,9 @@
 //! MaxSim with gradients over ragged rows.
 //!
-//! Which document token is nearest to a query token is found without gradients; the score is then a sum of products of just those rows. The
-//! gradient is that of the maximum (towards the first of equals), and the backward pass costs one product per query token and document
-//! instead of one per query token and document token.
+//! Which document token is nearest to a query token is found without gradients; the score is then a sum of
+//! products of just those rows. The gradient is that of the maximum (towards the first of equals), and the
+//! backward pass costs one product per query token and document instead of one per query token and document
+//! token.
 
 use tch::{Device, Kind, Tensor};
 
@@ -33,7 +34,8 @@ impl Rows<'_> {
 /// use retrieval::training::maxsim::{maxsim, Rows};
 /// let queries = tch::Tensor::from_slice2(&[[1.0f32, 0.0], [0.0, 1.0]]);
 /// let documents = tch::Tensor::from_slice2(&[[0.6f32, 0.8], [1.0, 0.0], [0.0, -1.0]]);
-/// let scores = maxsim(Rows { values: &queries, ends: &[2] }, Rows { values: &documents, ends: &[2, 3] }, &[(0, 0), (0, 1)]);
+/// let rows = |values, ends| Rows { values, ends };
+/// let scores = maxsim(rows(&queries, &[2]), rows(&documents, &[2, 3]), &[(0, 0), (0, 1)]);
 /// assert_eq!(Vec::<f32>::try_from(scores).unwrap(), [1.8, -1.0]);
 /// ```
 ///

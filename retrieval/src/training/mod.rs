@@ -96,8 +96,8 @@ pub enum Progress {
         /// Loss of this step.
         loss: f64,
     },
-    /// A step of `evaluate_at`, or the last one: the model holds the weights to evaluate and save (the averaged ones of the schedule-free
-    /// optimiser) while the observer runs.
+    /// A step of `evaluate_at`, or the last one: the model holds the weights to evaluate and save (the
+    /// averaged ones of the schedule-free optimiser) while the observer runs.
     Evaluate {
         /// Steps so far.
         step: usize,
@@ -116,10 +116,11 @@ enum Running {
     LinearDecay { adam: AdamW, learning_rate: f64, warmup: f64 },
 }
 
-/// Trains `model` in place. `observe` gets the model and returns `false` to stop there; a stopped run leaves a checkpoint. At the end the
-/// model holds the weights to evaluate.
+/// Trains `model` in place. `observe` gets the model and returns `false` to stop there; a stopped run leaves
+/// a checkpoint. At the end the model holds the weights to evaluate.
 ///
-/// Same model, data, configuration, seed and thread count give the same bits, whether or not the run was stopped and resumed in between.
+/// Same model, data, configuration, seed and thread count give the same bits, whether or not the run was
+/// stopped and resumed in between.
 ///
 /// # Errors
 /// [`TrainError`]; the model then holds the weights of the last step.
@@ -163,7 +164,8 @@ pub fn train(
     Ok(state.history)
 }
 
-/// One step. Every random number follows from the run's seed and the number of the step, so that a resumed run draws the same ones.
+/// One step. Every random number follows from the run's seed and the number of the step, so that a resumed
+/// run draws the same ones.
 fn take_step(
     model: &ColBert,
     data: &TrainingData,

@@ -1,5 +1,6 @@
-//! Checkpoints of a run under way: `<step>.safetensors` with the weights of training and the optimiser, and `last.json`, which names it and
-//! is written last, so that a failure at any moment leaves the older pair whole.
+//! Checkpoints of a run under way: `<step>.safetensors` with the weights of training and the optimiser, and
+//! `last.json`, which names it and is written last, so that a failure at any moment leaves the older pair
+//! whole.
 
 use std::collections::HashMap;
 use std::fs;

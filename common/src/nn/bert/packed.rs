@@ -1,14 +1,15 @@
 //! Sentences of different lengths without padding.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-/// Rows are filled up to a multiple of this, so that the matrix library meets few different sizes: it compiles a kernel for each
-/// (0.2 ms forward, 0.7 ms backward; a few dozen rows cost less).
+/// Rows are filled up to a multiple of this, so that the matrix library meets few different sizes: it
+/// compiles a kernel for each (0.2 ms forward, 0.7 ms backward; a few dozen rows cost less).
 const ROW_MULTIPLE: i64 = 64;
 /// Below this many rows the library that compiles is not used.
 const FEW_ROWS: i64 = 128;
 
-/// A batch as one row per token. Inside, sentences are sorted by length, so that those of one length attend together without a mask.
+/// A batch as one row per token. Inside, sentences are sorted by length, so that those of one length attend
+/// together without a mask.
 ///
 /// ```
 /// use common::nn::bert::Packed;
@@ -38,7 +39,8 @@ pub struct Packed {
 pub(super) struct Group {
     pub(super) n_sentences: i64,
     pub(super) length: i64,
-    /// `[n_sentences, 1, 1, length]`: 0 at tokens that are attended to, `-inf` at others; absent when all are.
+    /// `[n_sentences, 1, 1, length]`: 0 at tokens that are attended to, `-inf` at others; absent when all
+    /// are.
     pub(super) hidden: Option<Tensor>,
 }
 
@@ -48,8 +50,9 @@ impl Packed {
         Self::build(sentences, |_, _| 0, None, device)
     }
 
-    /// The same, but of sentence `i` only the first `visible[i]` tokens are attended to. The others have hidden states of
-    /// their own, which see the visible tokens and no other: the `[MASK]` tokens of a ColBERT query.
+    /// The same, but of sentence `i` only the first `visible[i]` tokens are attended to. The others have
+    /// hidden states of their own, which see the visible tokens and no other: the `[MASK]` tokens of a
+    /// ColBERT query.
     ///
     /// # Panics
     /// When `visible` has another number of sentences, or a sentence with tokens has none that is visible.
@@ -164,6 +167,6 @@ fn hidden(run: &[usize], length: i64, visible: &[usize], device: Device) -> Opti
     let row = |&sentence: &usize| (0..length).map(move |token| token < visible[sentence] as i64);
     let values: Vec<f32> =
         run.iter().flat_map(row).map(|seen| if seen { 0.0 } else { f32::NEG_INFINITY }).collect();
-    let mask = Tensor::from_slice(&values).to_device(device).to_kind(Kind::Float);
+    let mask = Tensor::from_slice(&values).to_device(device);
     Some(mask.view([run.len() as i64, 1, 1, length]))
 }
