@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use quantization::convert::{self, GgufOptions, Recipe};
+use quantization::convert::{self, GgufOptions, Recipe, Search};
 use quantization::ggml::{GgmlType, encode};
 use quantization::model_file::ModelFile;
 use quantization::safetensors::{Dtype, Writer};
@@ -42,7 +42,7 @@ pub(crate) fn folder(work: &Path) -> Result<PathBuf> {
 /// A file that cannot be read or written.
 pub(crate) fn write_gguf(source: &Path, out: &Path, file_type: &str, threads: usize) -> Result<()> {
     let file = ModelFile::open(source)?;
-    let recipe = Recipe { file_type: file_type.parse()?, rules: Vec::new(), imatrix: None };
+    let recipe = Recipe { file_type: file_type.parse()?, rules: Vec::new(), imatrix: None, search: Search::Ggml };
     let plan = convert::plan(&file, &recipe)?;
     let write = || convert::write_gguf(&file, &plan, &GgufOptions::default(), out, &|_, _| true);
     convert::pool(threads)?.install(write)?;
