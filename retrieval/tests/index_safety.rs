@@ -282,8 +282,18 @@ fn another_version_is_refused() {
     fs::write(&path, text.replace("\"version\": 1", "\"version\": 9")).unwrap();
     let found = Index::open(folder.path()).unwrap_err().to_string();
     assert!(found.contains("version 9 of the format, expected 1"), "{found}");
-    fs::write(&path, "{").unwrap();
-    assert!(matches!(Index::open(folder.path()), Err(IndexError::Corrupt { .. })));
+    fs::write(&path, text.replace("codec-", "../codec-")).unwrap();
+    let found = Index::open(folder.path()).unwrap_err().to_string();
+    assert!(found.contains("is no file of an index"), "{found}");
+    fs::write(&path, text.replace("\"version\": 1", "\"version\": 9")).unwrap();
+    assert_eq!(built(folder.path(), &texts).len(), 10); // and replaced when an index is built in its place
+    for other in ["{", "{\"name\": \"a web page\"}"] {
+        fs::write(&path, other).unwrap();
+        assert!(matches!(Index::open(folder.path()), Err(IndexError::Corrupt { .. })));
+        let refused = build(folder.path(), &config(), source(&texts, 0, 10)).unwrap_err().to_string();
+        assert!(refused.contains("is no manifest of an index and is not overwritten"), "{refused}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), other);
+    }
 }
 
 #[test]

@@ -79,8 +79,12 @@ impl Manifest {
                 return Err(IndexError::Version { path, found, expected: VERSION });
             }
         }
-        let manifest = serde_json::from_value(value);
-        manifest.map_err(|error| IndexError::corrupt(&path, error.to_string()))
+        let manifest: Self =
+            serde_json::from_value(value).map_err(|error| IndexError::corrupt(&path, error.to_string()))?;
+        if let Some(part) = manifest.parts().find(|part| !is_ours(&part.file)) {
+            return Err(IndexError::corrupt(&path, format!("`{}` is no file of an index", part.file)));
+        }
+        Ok(manifest)
     }
 
     /// Makes this the folder's manifest, at once and for good: everything it names must be on the disk already.
@@ -101,16 +105,28 @@ impl Manifest {
     pub(super) fn remove_rubbish(&self, folder: &Path) -> Result<(), IndexError> {
         for name in files::names_in(folder)? {
             let text = name.to_string_lossy();
-            let ours = ["codec-", "segment-", "texts-", "deleted-", "spool-", "manifest.json."]
-                .iter()
-                .any(|prefix| text.starts_with(prefix));
-            if ours && self.parts().all(|part| part.file != text) {
+            if is_ours(&text) && self.parts().all(|part| part.file != text) {
                 // A reader may hold the file open where that forbids removal; the next writer tries again.
                 let _ = fs::remove_file(folder.join(&name));
             }
         }
         Ok(())
     }
+}
+
+/// Whether a file has a name that only writers of an index give: a kind, a number, an ending.
+fn is_ours(name: &str) -> bool {
+    let kinds = [
+        ("codec-", ".bin"),
+        ("segment-", ".bin"),
+        ("texts-", ".bin"),
+        ("deleted-", ".bin"),
+        ("spool-", ".tmp"),
+        ("manifest.json.", ".tmp"),
+    ];
+    let number = |(start, end)| name.strip_prefix(start)?.strip_suffix(end);
+    let numbers = |number: &str| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    kinds.into_iter().filter_map(number).any(numbers)
 }
 
 /// Writes `bytes` to a new file, to the disk.
@@ -196,6 +212,23 @@ impl WriterLock {
             Ok(()) => Ok(Self { file }),
             Err(fs::TryLockError::WouldBlock) => Err(IndexError::Locked { path: folder.to_owned() }),
             Err(fs::TryLockError::Error(source)) => Err(fail(source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_writers_give_are_theirs() {
+        for name in ["codec-000001.bin", "segment-1234567.bin", "spool-42.tmp", "manifest.json.42.tmp"] {
+            assert!(is_ours(name), "{name}");
+        }
+        for name in
+            ["segment-notes.bin", "texts-.bin", "codec-1.txt", "manifest.json", "spool-1.bin", "a-1.bin"]
+        {
+            assert!(!is_ours(name), "{name}");
         }
     }
 }

@@ -19,6 +19,19 @@ const AT_ONCE: usize = 1 << 22;
 /// segment, one batch, and about 40 bytes per document. The same source and settings give the same files, whatever the number
 /// of threads. An older index stays usable until the last step; if the build fails, it is as it was.
 ///
+/// ```
+/// use retrieval::index::{Batch, IndexConfig, build};
+/// use retrieval::plaid::{Plaid, SearchConfig};
+/// use retrieval::vectors::TokenVectors;
+/// # let folder = tempfile::tempdir()?;
+/// let vectors = TokenVectors::from_parts(2, vec![1, 3], vec![1.0, 0.0, 0.0, 1.0, -1.0, 0.0])?;
+/// let batch = Batch { ids: vec!["east".into(), "north and west".into()], texts: Vec::new(), vectors };
+/// let index = build(folder.path(), &IndexConfig::colbert_v2(2), [Ok(batch)])?;
+/// let (hits, _) = Plaid::new(&index).search(&[0.0, 1.0, -1.0, 0.0], 1, &SearchConfig::for_k(1))?;
+/// assert_eq!(index.id(hits[0].document)?, "north and west");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`IndexError`]: the source's own error, unusable vectors or ids, files that cannot be written, another writer.
 pub fn build(
@@ -108,10 +121,15 @@ pub(super) fn store(
 
 /// Number of the next file; what an interrupted writer left is removed.
 fn next_number(path: &Path) -> Result<u64, IndexError> {
-    // An unreadable older index is replaced as well; only its file names must not be used again.
     match Manifest::read(path) {
         Ok(old) => old.remove_rubbish(path).map(|()| old.next),
-        Err(_) => free_number(path),
+        // An index of another version is replaced as well; only its file names must not be used again.
+        Err(IndexError::Missing { .. } | IndexError::Version { .. }) => free_number(path),
+        Err(_) => {
+            let problem =
+                "is no manifest of an index and is not overwritten; choose another folder, or remove it";
+            Err(IndexError::Foreign { path: path.join(manifest::MANIFEST), problem: problem.to_owned() })
+        }
     }
 }
 
