@@ -1,4 +1,5 @@
 //! Ranking measures against trec_eval.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeMap;
 

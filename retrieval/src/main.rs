@@ -4,11 +4,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::pipe;
+use common::{memory, pipe};
 use retrieval::cli::{self, Cli};
 
 fn main() -> ExitCode {
     pipe::end_quietly();
+    memory::keep_freed();
     match cli::run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {

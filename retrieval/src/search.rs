@@ -9,14 +9,10 @@ use thiserror::Error;
 
 use crate::encoder::{ColBert, EncoderError};
 use crate::index::{Index, IndexError};
-use crate::maxsim::{Hit, explain};
-use crate::plaid::{Plaid, SearchConfig, SearchError};
+use crate::maxsim::{Exact, Hit, Storage, explain};
+use crate::plaid::{Plaid, SearchConfig, SearchError, exact_is_as_fast};
 use crate::serve::{self, Found, Highlight};
 use crate::vectors::TokenVectors;
-
-/// Tokens of an index up to which every document is scored: a search takes a few milliseconds then, and misses nothing.
-/// Ours, measured: beyond it PLAID is faster.
-pub const EXACT_TOKENS: usize = 200_000;
 
 /// What an index says of the model that made its vectors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,18 +101,18 @@ pub enum Mode {
     Plaid(SearchConfig),
 }
 
-impl Mode {
-    /// The settings for `k` hits.
-    pub fn config(self, index: &Index, k: usize) -> SearchConfig {
-        match self {
-            Self::Plaid(config) => config,
-            Self::Automatic if index.summary().tokens > EXACT_TOKENS => SearchConfig::for_k(k),
-            Self::Automatic | Self::Exact => {
-                let (all, centroids) = (index.slots().max(1), index.codec().len());
-                SearchConfig { nprobe: centroids, threshold: None, candidates: all, scored: all }
-            }
-        }
+/// All documents of an index in memory, for a search that misses none; deleted ones have no tokens, so that they are not
+/// found, and documents keep their numbers.
+///
+/// # Errors
+/// [`RetrievalError::Search`] when the index holds what cannot be searched.
+pub fn exact(index: &Index) -> Result<Exact, RetrievalError> {
+    let mut vectors = TokenVectors::new(index.codec().width());
+    for document in 0..index.slots() as u32 {
+        let rows = if index.is_deleted(document) { Vec::new() } else { index.vectors(document) };
+        vectors.push(&rows).expect("an index has rows of its own width");
     }
+    Ok(Exact::new(vectors, Storage::Screened).map_err(SearchError::from)?)
 }
 
 /// An index with the encoder of its queries; many threads may search.
@@ -124,9 +120,16 @@ pub struct Searcher {
     /// A tensor library's handles do not go to two threads at a time.
     model: Mutex<ColBert>,
     index: Index,
-    mode: Mode,
+    engine: Engine,
     /// Whether hits come with their text and the places in it.
     explains: bool,
+}
+
+/// What finds documents.
+enum Engine {
+    Exact(Exact),
+    /// PLAID with these settings, or those for the number of hits.
+    Plaid(Option<SearchConfig>),
 }
 
 impl std::fmt::Debug for Searcher {
@@ -136,9 +139,17 @@ impl std::fmt::Debug for Searcher {
 }
 
 impl Searcher {
-    /// A searcher of `index` by `model`.
-    pub fn new(model: ColBert, index: Index, mode: Mode, explains: bool) -> Self {
-        Self { model: Mutex::new(model), index, mode, explains }
+    /// A searcher of `index` by `model`; with `explains` hits come with their text and the places in it.
+    ///
+    /// # Errors
+    /// As [`exact`].
+    pub fn new(model: ColBert, index: Index, mode: Mode, explains: bool) -> Result<Self, RetrievalError> {
+        let engine = match mode {
+            Mode::Plaid(config) => Engine::Plaid(Some(config)),
+            Mode::Automatic if !exact_is_as_fast(index.summary().tokens) => Engine::Plaid(None),
+            Mode::Automatic | Mode::Exact => Engine::Exact(exact(&index)?),
+        };
+        Ok(Self { model: Mutex::new(model), index, engine, explains })
     }
 
     /// The index.
@@ -152,10 +163,15 @@ impl Searcher {
     /// [`RetrievalError`].
     pub fn search_all(&self, queries: &[&str], k: usize) -> Result<Vec<Vec<Found>>, RetrievalError> {
         let vectors = self.encode(queries)?;
-        let config = self.mode.config(&self.index, k);
-        let hits = Plaid::new(&self.index).search_batch(&vectors, k, &config)?;
-        let found =
-            hits.into_iter().enumerate().map(|(i, (hits, _))| self.found(queries[i], vectors.text(i), &hits));
+        let hits: Vec<Vec<Hit>> = match &self.engine {
+            Engine::Exact(exact) => exact.search_batch(&vectors, k).map_err(SearchError::from)?,
+            Engine::Plaid(config) => {
+                let config = config.unwrap_or_else(|| SearchConfig::for_k(k));
+                let hits = Plaid::new(&self.index).search_batch(&vectors, k, &config)?;
+                hits.into_iter().map(|(hits, _)| hits).collect()
+            }
+        };
+        let found = hits.iter().enumerate().map(|(i, hits)| self.found(queries[i], vectors.text(i), hits));
         found.collect()
     }
 

@@ -1,4 +1,5 @@
 //! The command on files: what it does with good ones, and what it says of bad ones.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 #![cfg(feature = "tensor")]
 
 use std::fs;

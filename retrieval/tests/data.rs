@@ -1,4 +1,5 @@
 //! Collections, judgements and runs: good files and bad ones.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
 //! What distributed engines are given.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::borrow::Cow;
 

@@ -1,4 +1,5 @@
 //! The search service with well-behaved clients and others.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

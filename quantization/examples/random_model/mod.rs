@@ -42,7 +42,8 @@ pub(crate) fn folder(work: &Path) -> Result<PathBuf> {
 /// A file that cannot be read or written.
 pub(crate) fn write_gguf(source: &Path, out: &Path, file_type: &str, threads: usize) -> Result<()> {
     let file = ModelFile::open(source)?;
-    let recipe = Recipe { file_type: file_type.parse()?, rules: Vec::new(), imatrix: None, search: Search::Ggml };
+    let recipe =
+        Recipe { file_type: file_type.parse()?, rules: Vec::new(), imatrix: None, search: Search::Ggml };
     let plan = convert::plan(&file, &recipe)?;
     let write = || convert::write_gguf(&file, &plan, &GgufOptions::default(), out, &|_, _| true);
     convert::pool(threads)?.install(write)?;

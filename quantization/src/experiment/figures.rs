@@ -9,8 +9,8 @@ use common::report::FigureFile;
 use common::stats;
 
 use super::design::{Job, Study};
-use common::outcome::Values;
 use super::report::Finished;
+use common::outcome::Values;
 
 /// Signal over the share of the range that is kept, one line per width, for the wide model.
 pub(super) fn clip_figure(finished: &Finished, folder: &Path) -> Result<Option<FigureFile>> {

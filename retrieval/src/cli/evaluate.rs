@@ -119,7 +119,7 @@ fn ranking(arguments: &Arguments, collection: &Collection) -> Result<Run> {
     if let Some(path) = &arguments.index {
         let index = Index::open(path)?;
         let model = arguments.options.open_for(&index, None)?;
-        let searcher = Searcher::new(model, index, Mode::Automatic, false);
+        let searcher = Searcher::new(model, index, Mode::Automatic, false)?;
         let rankings = searcher.search_all(&queries, DEPTH)?.into_iter();
         return Ok(named(
             rankings

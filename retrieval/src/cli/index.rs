@@ -1,7 +1,6 @@
 //! `index`, `add`, `delete`, `compact`, `verify`.
 #![expect(clippy::print_stdout, reason = "the command talks to its user")]
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -13,8 +12,8 @@ use super::shared::{BATCH, ModelOptions, encoded, unwrap_stop};
 use crate::data::{read_documents, stream_documents};
 use crate::encoder::ColBert;
 use crate::index::{self, Index, IndexConfig, Writer, build};
-use crate::plaid::{Plaid, SearchConfig};
-use crate::search::{EXACT_TOKENS, Mode, Origin};
+use crate::plaid::{Plaid, SearchConfig, exact_is_as_fast, recall_against_exact};
+use crate::search::{self, Origin};
 
 /// Documents whose beginnings are searched for after a build.
 const PROBES: usize = 64;
@@ -138,22 +137,14 @@ fn recall(model: &ColBert, index: &Index) -> Result<Option<String>> {
     }
     let queries = model.encode_queries(&probes.iter().map(String::as_str).collect::<Vec<_>>())?;
     let plaid = Plaid::new(index);
-    let found = |config: &SearchConfig| plaid.search_batch(&queries, PROBE_HITS, config);
-    let (exact, quick) =
-        (found(&Mode::Exact.config(index, PROBE_HITS))?, found(&SearchConfig::for_k(PROBE_HITS))?);
-    let (mut hits, mut all) = (0, 0);
-    for ((exact, _), (quick, _)) in exact.iter().zip(&quick) {
-        let quick: HashSet<u32> = quick.iter().map(|hit| hit.document).collect();
-        all += exact.len();
-        hits += exact.iter().filter(|hit| quick.contains(&hit.document)).count();
-    }
-    let used = match tokens > EXACT_TOKENS {
-        true => "PLAID searches it",
-        false => "small enough that every document is scored",
+    let exact = search::exact(index)?;
+    let share = recall_against_exact(&plaid, &exact, &queries, PROBE_HITS, &SearchConfig::for_k(PROBE_HITS))?;
+    let used = match exact_is_as_fast(tokens) {
+        true => "small enough that every document is scored",
+        false => "PLAID searches it",
     };
-    let share = hits as f64 / all.max(1) as f64;
     let n = probes.len();
-    Ok(Some(format!(
+    Ok(share.map(|share| format!(
         "recall@{PROBE_HITS} of PLAID against exact search: {share:.3} ({n} beginnings of documents as queries); {used}"
     )))
 }

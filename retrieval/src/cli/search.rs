@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::{IpAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -63,10 +63,10 @@ struct Settings {
 }
 
 impl Settings {
-    fn open(&self, path: &PathBuf, k: usize, explains: bool) -> Result<Searcher> {
+    fn open(&self, path: &Path, k: usize, explains: bool) -> Result<Searcher> {
         let index = Index::open(path)?;
         let model = self.options.open_for(&index, self.model.as_ref())?;
-        Ok(Searcher::new(model, index, self.mode(k), explains))
+        Ok(Searcher::new(model, index, self.mode(k), explains)?)
     }
 
     fn mode(&self, k: usize) -> Mode {

@@ -227,7 +227,7 @@ fn start(arguments: &Arguments, collection: &Collection) -> Result<ColBert> {
             seed: arguments.seed,
             ..arguments.options.resolve()?
         };
-        return Ok(ColBert::open(path, options).with_context(|| format!("opening {}", path.display()))?);
+        return ColBert::open(path, options).with_context(|| format!("opening {}", path.display()));
     }
     let documents: Vec<String> = collection.documents.iter().map(Document::full_text).collect();
     let texts = documents

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
+use common::outcome::Outcome;
 use common::report::{Table, number};
 use common::{data, stats};
 
@@ -11,7 +12,6 @@ use crate::experiment::lab::{Amount, Lab, Scored, Subject};
 use crate::ggml::{self, GgmlType};
 use crate::llama::{Baseline, BoxError, Config, Hooks, LoadedTensor, Loading, Model, Role, TensorSource};
 use crate::model_file::ModelFile;
-use common::outcome::Outcome;
 
 /// Types on the 256-wide model, by falling size.
 const WIDE: [GgmlType; 13] = {
@@ -71,16 +71,19 @@ pub(super) fn run(subject: Subject, amount: Amount, root: &Path) -> Result<Outco
         }
     }
     if subject == Subject::Shakespeare {
-        let source = Requantized {
-            file: &file,
-            subject,
-            kind: GgmlType::Q4_K,
-            search: Search::Ggml,
-            importance: &importance,
-            embedding: false,
-        };
-        let scored = score(&lab, &baseline, &source)?.0;
-        outcome.put("shakespeare-4", "Q4_K", "kl", scored.kl);
+        // The layers alone: GPTQ leaves the embedding as it is too, and the embedding has no importance.
+        let layers = [
+            ("shakespeare-4", "Q4_K", GgmlType::Q4_K, Search::Ggml),
+            ("shakespeare-layers", "Q2_K", GgmlType::Q2_K, Search::Ggml),
+            ("shakespeare-layers", "Q2_K-imatrix", GgmlType::Q2_K, Search::Importance),
+            ("shakespeare-layers", "Q3_K", GgmlType::Q3_K, Search::Ggml),
+            ("shakespeare-layers", "Q3_K-imatrix", GgmlType::Q3_K, Search::Importance),
+        ];
+        for (setting, arm, kind, search) in layers {
+            let source =
+                Requantized { file: &file, subject, kind, search, importance: &importance, embedding: false };
+            outcome.put(setting, arm, "kl", score(&lab, &baseline, &source)?.0.kl);
+        }
     }
     if lab.windows.len() >= if subject == Subject::Shakespeare { 128 } else { 64 } {
         reference(subject, &setting, &losses, &mut outcome)?;
