@@ -1,10 +1,19 @@
-//! Late-interaction retrieval.
+#![doc = include_str!("../README.md")]
+//!
+//! # Map
 //!
 //! | module | section of a paper |
 //! |---|---|
-//! | [`maxsim`] | exact scores: ColBERTv2, equation 1 |
+//! | [`tokenizer`], `encoder` | sequences, token vectors: ColBERT, section 3; JaColBERTv2.5, section 3.5 (query length) |
+//! | `training`, `teacher` | distillation, losses, optimisers, averaging: JaColBERTv2.5, sections 3.3 to 3.9 |
+//! | [`vectors`], [`maxsim`] | exact scores: ColBERTv2, equation 1 |
 //! | [`index`] | residual compression on the disk: ColBERTv2, section 3.3 |
 //! | [`plaid`] | search of an index: PLAID, section 4 |
+//! | [`bm25`] | the floor, and hard negatives |
+//! | [`data`], [`export`], [`serve`], `search`, `cli` | collections, other engines, the service, the command |
+//! | `experiment` | the studies, verdicts, the report |
+//!
+//! Modules without a link need libtorch (feature `tensor`).
 
 pub mod bm25;
 #[cfg(feature = "tensor")]

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use common::data::DataError;
 use common::device::{self, Choice};
 use common::nn::gemm;
 use common::outcome::Outcome;
@@ -16,7 +17,7 @@ use common::workers::{Job as _, Workers, serve};
 use common::{claims, data, interrupt, progress};
 
 use crate::experiment::design::{Job, Preset, Study};
-use crate::experiment::{Circumstances, DATA_SETS, Finished, Worker, report};
+use crate::experiment::{Circumstances, DATA_SETS, Finished, Worker, generate, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -89,10 +90,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let environment = std::env::var("BENKYOKAI_DATA").ok();
     let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
-    DATA_SETS.iter().try_for_each(|name| data::locate(&root, name).map(drop))?;
+    let generated = missing(preset, &root)?;
     let jobs = preset.jobs();
     let run = open_run(arguments, preset, &jobs)?;
-    let finished = carry_through(arguments, preset, jobs, &root, run.folder(), started);
+    let root = if generated.is_empty() { root } else { run.folder().join("generated") };
+    if !generated.is_empty() && !root.exists() {
+        generate(&root)?;
+    }
+    let finished = carry_through(arguments, preset, jobs, (&root, generated), run.folder(), started);
     let status = match &finished {
         Ok(Some(_)) => Status::Complete,
         Ok(None) => Status::Stopped,
@@ -118,7 +123,7 @@ fn carry_through(
     arguments: &Arguments,
     preset: Preset,
     jobs: Vec<Job>,
-    root: &Path,
+    (root, generated): (&Path, Vec<String>),
     folder: &Path,
     started: Instant,
 ) -> Result<Option<Report>> {
@@ -164,6 +169,7 @@ fn carry_through(
         command: command_line(preset),
         workspace: workspace(),
         data: root.to_owned(),
+        generated,
         device: device::facts(device),
         workers: workers.count,
         repeat_check: repeat(&workers, &jobs, folder)?,
@@ -172,6 +178,24 @@ fn carry_through(
     let report = report(&declared, &Finished { preset, jobs }, &around, folder)?;
     report.write(folder)?;
     Ok(Some(report))
+}
+
+/// Data sets that are not below `root`. Only `quick` may go on without them, on generated stand-ins.
+fn missing(preset: Preset, root: &Path) -> Result<Vec<String>> {
+    let mut missing = Vec::new();
+    for name in DATA_SETS {
+        match data::locate(root, name) {
+            Err(error @ DataError::Missing { .. }) if preset == Preset::Quick => {
+                eprintln!("warning: {error}");
+                missing.push(name.to_owned());
+            }
+            found => drop(found?),
+        }
+    }
+    if !missing.is_empty() {
+        eprintln!("warning: generated stand-ins are used for all data sets");
+    }
+    Ok(missing)
 }
 
 /// The workspace this program was built in: its data, runs and commit belong to the reports.

@@ -42,10 +42,18 @@ pub(super) struct ModelOptions {
     /// released evaluator), pad:N [default: the model's own]
     #[arg(long, value_name = "RULE")]
     query_length: Option<Augmentation>,
+    /// Threads; on a busy machine fewer are faster [default: the number of cores]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
 }
 
 impl ModelOptions {
     pub(super) fn resolve(&self) -> Result<Options> {
+        if let Some(threads) = self.threads {
+            tch::set_num_threads(threads.into());
+            // Refused when a pool is at work already, which then keeps its size.
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+        }
         let segmenter = self.segmenter.as_deref().map(Segmenter::open).transpose()?;
         Ok(Options { device: self.device.open()?, segmenter, ..Options::cpu() })
     }

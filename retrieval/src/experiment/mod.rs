@@ -1,6 +1,7 @@
 //! The experiment: encoders are trained and asked as jobs, claims are judged, the report is written.
 
 pub mod design;
+mod generated;
 mod lab;
 mod measure;
 mod report;
@@ -15,6 +16,7 @@ use cpu_time::ProcessTime;
 use tch::Device;
 
 use design::{Job, Preset, Study};
+pub use generated::generate;
 use lab::Lab;
 pub use report::{Circumstances, Finished, report};
 

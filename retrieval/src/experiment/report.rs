@@ -32,6 +32,8 @@ pub struct Circumstances {
     pub workspace: PathBuf,
     /// Data root.
     pub data: PathBuf,
+    /// Data sets that were missing, so that generated stand-ins were used for all.
+    pub generated: Vec<String>,
     /// Facts about libtorch and the device.
     pub device: BTreeMap<String, String>,
     /// Worker processes.
@@ -65,6 +67,13 @@ pub fn report(
         }
         _ => size,
     };
+    let headline = match around.generated.is_empty() {
+        true => headline,
+        false => format!(
+            "Generated stand-ins, because {} were missing: this shows that everything runs, nothing else. {headline}",
+            around.generated.join(", ")
+        ),
+    };
     let mut environment = environment::capture(&around.workspace);
     environment.extend(around.device.clone());
     let mut report = Report {
@@ -80,7 +89,7 @@ pub fn report(
         sections: sections(finished, &values, folder)?,
         compute: compute(finished, around),
         environment,
-        data: data_files(&around.data)?,
+        data: if around.generated.is_empty() { data_files(&around.data)? } else { vec![] },
         determinism: determinism(finished, around),
         command: around.command.clone(),
         limits: limits(),
