@@ -365,7 +365,18 @@ fn an_index_is_served_on_the_loopback_address() {
 fn the_experiment_runs_on_stand_ins_and_its_report_is_rendered_again() {
     let place = Place::new();
     fs::create_dir(place.path("empty")).unwrap();
-    let said = place.ok(&["reproduce", "--data", "empty", "--runs", "runs", "--out", "report", "--quiet", "--workers", "2"]);
+    let said = place.ok(&[
+        "reproduce",
+        "--data",
+        "empty",
+        "--runs",
+        "runs",
+        "--out",
+        "report",
+        "--quiet",
+        "--workers",
+        "2",
+    ]);
     assert!(said.contains("Generated stand-ins, because jaquad, jsquad, xquad-en were missing"), "{said}");
     assert!(said.contains("22 claims · 22 not evaluated"), "{said}");
     let markdown = fs::read(place.path("report/report.md")).unwrap();
