@@ -37,7 +37,7 @@ pub fn hard_negatives(collection: &Collection, bm25: &Bm25, negatives: usize) ->
 }
 
 /// Examples among neighbours: the other documents of a question are the paragraphs of its article, `ways - 1` at most, the
-/// best by BM25 first. The teacher's score of a document is its BM25 score over that of the best one, plus 1 when the
+/// best by BM25 first, those without a common term last. The teacher's score of a document is its BM25 score over that of the best one, plus 1 when the
 /// document contains an answer, plus 1 when the question was written for it. Ours: a stand-in for the paper's cross-encoder,
 /// which is not there to be run.
 pub fn within_articles(squad: &Squad, bm25: &Bm25, ways: usize) -> TrainingData {
@@ -57,13 +57,18 @@ pub fn within_articles(squad: &Squad, bm25: &Bm25, ways: usize) -> TrainingData 
         let near = hits.iter().map(|&(document, score)| (document as usize, score / best));
         let near = near.filter(|(document, _)| articles[*document] == articles[gold]);
         let mut candidates: Vec<(usize, f32)> = vec![(gold, 0.0)];
+        let mut left: BTreeSet<usize> =
+            (0..n).filter(|&document| articles[document] == articles[gold]).collect();
         for (document, score) in near {
+            left.remove(&document);
             match document == gold {
                 true => candidates[0].1 = score,
-                false if candidates.len() < ways => candidates.push((document, score)),
-                false => {}
+                false => candidates.push((document, score)),
             }
         }
+        left.remove(&gold);
+        candidates.extend(left.into_iter().map(|document| (document, 0.0)));
+        candidates.truncate(ways);
         for (document, score) in &mut candidates {
             let text = &collection.documents[*document].text;
             let contains = answers[query].iter().any(|answer| text.contains(answer.as_str()));

@@ -19,7 +19,7 @@ const DOCUMENTS: usize = 256;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: peer_encode THREADS WORK [MODEL]";
+    let usage = "usage: peer_encoding THREADS WORK [MODEL]";
     tch::set_num_threads(arguments.next().context(usage)?.parse()?);
     let work = PathBuf::from(arguments.next().context(usage)?).join("encode");
     common::memory::keep_freed();

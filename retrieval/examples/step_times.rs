@@ -1,4 +1,4 @@
-//! Processor time of a training step and of encoding, for encoders of several sizes: `training_times [THREADS
+//! Processor time of a training step and of encoding, for encoders of several sizes: `step_times [THREADS
 //! [STEPS]]`. Documents of 150 to 250 characters, 8 to each of 16 queries, as in the experiment.
 #![expect(clippy::print_stdout, reason = "the table goes to standard output")]
 
