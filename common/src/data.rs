@@ -119,6 +119,21 @@ pub fn locate(root: &Path, name: &str) -> Result<DataSet, DataError> {
     Ok(DataSet { folder, entry })
 }
 
+/// Those of the data sets that are not below the root, with what to say of each.
+///
+/// # Errors
+/// [`DataError`] of any other kind.
+pub fn missing(root: &Path, names: &[&str]) -> Result<Vec<(String, DataError)>, DataError> {
+    let mut missing = Vec::new();
+    for name in names {
+        match locate(root, name) {
+            Err(error @ DataError::Missing { .. }) => missing.push(((*name).to_owned(), error)),
+            found => drop(found?),
+        }
+    }
+    Ok(missing)
+}
+
 /// Paths of the files of a data set, below its folder; none of an unknown one.
 pub fn file_names(name: &str) -> Vec<String> {
     let entry = manifest().into_iter().find(|entry| entry.name == name);
@@ -144,6 +159,16 @@ impl DataSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sets_that_are_not_there_are_named_and_unknown_ones_are_an_error() {
+        let empty = tempfile::tempdir().unwrap();
+        let missing = missing(empty.path(), &["jsquad", "xquad-en"]).unwrap();
+        let names: Vec<&str> = missing.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["jsquad", "xquad-en"]);
+        assert!(missing[0].1.to_string().contains("cargo xtask data get jsquad"), "{}", missing[0].1);
+        assert!(super::missing(empty.path(), &["nowhere"]).is_err());
+    }
 
     #[test]
     fn the_manifest_is_whole() {

@@ -1,9 +1,13 @@
 //! What a job of an experiment leaves behind: values by setting and arm, tables, figures.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use crate::figure::Figure;
-use crate::report::Table;
+use crate::report::{Table, number};
+use crate::workers::{Job, WorkerError, Workers};
 
 /// Values of one metric for one arm of a setting, one per unit of replication.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +63,48 @@ impl Outcome {
     }
 }
 
+/// What a run cost, for a report: its jobs' times, and the wall time of the last invocation in seconds.
+pub fn cost<'a>(
+    outcomes: impl Iterator<Item = &'a Outcome>,
+    workers: usize,
+    last_wall_s: f64,
+) -> BTreeMap<String, String> {
+    let (mut jobs, mut cpu_s, mut wall_s) = (0, 0.0, 0.0);
+    for outcome in outcomes {
+        jobs += 1;
+        cpu_s += outcome.cpu_s;
+        wall_s += outcome.wall_s;
+    }
+    let seconds = |seconds: f64| format!("{} s", number(seconds, 0));
+    let idle = "divided by the workers, the wall time on idle cores";
+    let facts = [
+        ("jobs", format!("{jobs}")),
+        ("processor time, all jobs", format!("{}; {idle}", seconds(cpu_s))),
+        ("wall time, all jobs", format!("{} of one worker", seconds(wall_s))),
+        ("wall time of the last invocation, stored jobs excluded", seconds(last_wall_s)),
+        ("workers", format!("{workers} processes of one thread")),
+    ];
+    facts.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// Carries out a job once more, in a store of its own below `folder`, and says whether its values are equal, bit by bit.
+///
+/// # Errors
+/// As [`Workers::run`].
+pub fn repeat_check<J: Job<Outcome = Outcome>>(
+    workers: &Workers,
+    job: &J,
+    outcome: &Outcome,
+    folder: &Path,
+) -> Result<String, WorkerError> {
+    let again = Workers { count: 1, store: folder.join("repeat"), ..workers.clone() };
+    let Some(outcomes) = again.run(std::slice::from_ref(job), |_, _| true)? else {
+        return Ok("not run".to_owned());
+    };
+    let same = outcomes[0].measured == outcome.measured && outcomes[0].curve == outcome.curve;
+    Ok(format!("{} bits: {}", if same { "equal" } else { "different" }, job.describe()))
+}
+
 /// All values of a run of the experiment.
 #[derive(Debug, Default)]
 pub struct Values(Vec<Measured>);
@@ -106,5 +152,17 @@ mod tests {
         let values = Values::collect([outcome(1.5), outcome(1.7)].iter());
         assert_eq!(values.of("bitnet-small", "fp", "nll"), [1.5, 1.7]);
         assert!(values.of("bitnet-small", "b158", "nll").is_empty());
+    }
+
+    #[test]
+    fn a_run_costs_what_its_jobs_cost() {
+        let outcome = Outcome { cpu_s: 1.5, wall_s: 2.0, ..Outcome::default() };
+        let cost = cost([&outcome, &outcome].into_iter(), 2, 7.0);
+        assert_eq!(cost["jobs"], "2");
+        assert_eq!(
+            cost["processor time, all jobs"],
+            "3 s; divided by the workers, the wall time on idle cores"
+        );
+        assert_eq!(cost["wall time, all jobs"], "4 s of one worker");
     }
 }

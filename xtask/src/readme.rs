@@ -61,8 +61,9 @@ fn claims(declared: &toml::Table, report: Option<&Value>) -> (String, String, St
         }
     }
     let words: Vec<String> = counts.iter().map(|(verdict, n)| format!("{n} {verdict}")).collect();
-    let preset = report.and_then(|report| report["preset"].as_str()).unwrap_or("none");
-    (title, format!("{} (preset `{preset}`)", words.join(", ")), table)
+    let preset = report.and_then(|report| report["preset"].as_str());
+    let made_by = preset.map_or("no report yet".to_owned(), |preset| format!("preset `{preset}`"));
+    (title, format!("{} ({made_by})", words.join(", ")), table)
 }
 
 fn replace(path: &Path, table: &str, check: bool, stale: &mut Vec<String>) -> Result<()> {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::claims::{JudgedClaim, Paper, Verdict};
+use crate::data::{DataError, DataSet, FileEntry};
 use crate::files::{self, FileError};
 
 pub use checks::Check;
@@ -118,6 +119,22 @@ pub struct DataFile {
     pub sha256: String,
     /// Whether this is the manifest's hash.
     pub as_published: bool,
+}
+
+impl DataFile {
+    /// The line of a report for a file of a data set on disk.
+    ///
+    /// # Errors
+    /// [`DataError`] when the file cannot be read.
+    pub fn of(set: &DataSet, entry: &FileEntry) -> Result<Self, DataError> {
+        Ok(Self {
+            path: format!("{}/{}", set.entry.name, entry.path),
+            licence: set.entry.licence.clone(),
+            bytes: entry.bytes,
+            sha256: entry.sha256.clone(),
+            as_published: set.is_as_published(&entry.path)?,
+        })
+    }
 }
 
 /// A report that cannot be read or written.

@@ -290,13 +290,7 @@ fn data_files(finished: &Finished, around: &Circumstances) -> Result<Vec<DataFil
         let set = data::locate(&around.data, corpus.data_set())?;
         for path in corpus.files() {
             let Some(entry) = set.entry.files.iter().find(|file| file.path == *path) else { continue };
-            files.push(DataFile {
-                path: format!("{}/{path}", set.entry.name),
-                licence: set.entry.licence.clone(),
-                bytes: entry.bytes,
-                sha256: entry.sha256.clone(),
-                as_published: set.is_as_published(path)?,
-            });
+            files.push(DataFile::of(&set, entry)?);
         }
     }
     Ok(files)

@@ -7,10 +7,9 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use common::data::DataError;
 use common::device::{self, Choice};
 use common::nn::gemm;
-use common::outcome::Outcome;
+use common::outcome::{Outcome, repeat_check};
 use common::report::{Report, claim_table, publish};
 use common::run::{Run, Status};
 use common::workers::{Job as _, Workers, serve};
@@ -182,20 +181,16 @@ fn carry_through(
 
 /// Data sets that are not below `root`. Only `quick` may go on without them, on generated stand-ins.
 fn missing(preset: Preset, root: &Path) -> Result<Vec<String>> {
-    let mut missing = Vec::new();
-    for name in DATA_SETS {
-        match data::locate(root, name) {
-            Err(error @ DataError::Missing { .. }) if preset == Preset::Quick => {
-                eprintln!("warning: {error}");
-                missing.push(name.to_owned());
-            }
-            found => drop(found?),
-        }
+    let missing = data::missing(root, &DATA_SETS)?;
+    if preset != Preset::Quick {
+        missing.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))?;
+        return Ok(Vec::new());
     }
+    missing.iter().for_each(|(_, error)| eprintln!("warning: {error}"));
     if !missing.is_empty() {
         eprintln!("warning: generated stand-ins are used for all data sets");
     }
-    Ok(missing)
+    Ok(missing.into_iter().map(|(name, _)| name).collect())
 }
 
 /// The workspace this program was built in: its data, runs and commit belong to the reports.
@@ -215,14 +210,9 @@ fn open_run(arguments: &Arguments, preset: Preset, jobs: &[Job]) -> Result<Run> 
     Ok(Run::of_design(&base, preset.name(), &json, arguments.resume.as_deref(), now, argv)?)
 }
 
-/// Carries out one training job once more, in a store of its own, and compares what was measured, bit by bit.
+/// What repeating the first training job gave.
 fn repeat(workers: &Workers, jobs: &[(Job, Outcome)], folder: &Path) -> Result<String> {
     let trained = jobs.iter().find(|(job, _)| matches!(job.study, Study::Train { .. }));
     let Some((job, outcome)) = trained else { return Ok("not run".to_owned()) };
-    let again = Workers { count: 1, store: folder.join("repeat"), ..workers.clone() };
-    let Some(outcomes) = again.run(std::slice::from_ref(job), |_, _| true)? else {
-        return Ok("not run".to_owned());
-    };
-    let same = outcomes[0].measured == outcome.measured && outcomes[0].curve == outcome.curve;
-    Ok(format!("{} bits: {}", if same { "equal" } else { "different" }, job.describe()))
+    Ok(repeat_check(workers, job, outcome, folder)?)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use common::claims::{self, Declared, JudgedClaim};
 use common::figure::{self, Figure};
-use common::outcome::{Outcome, Values};
+use common::outcome::{self, Outcome, Values};
 use common::report::{DataFile, Report, SCHEMA, Section, Table, number};
 use common::{data, environment, stats};
 
@@ -87,7 +87,11 @@ pub fn report(
         setup: setup(finished.preset),
         deviations: deviations(),
         sections: sections(finished, &values, folder)?,
-        compute: compute(finished, around),
+        compute: outcome::cost(
+            finished.jobs.iter().map(|(_, outcome)| outcome),
+            around.workers,
+            around.wall_s,
+        ),
         environment,
         data: if around.generated.is_empty() { data_files(&around.data)? } else { vec![] },
         determinism: determinism(finished, around),
@@ -316,27 +320,6 @@ fn limits() -> Vec<String> {
     .into()
 }
 
-fn compute(finished: &Finished, around: &Circumstances) -> BTreeMap<String, String> {
-    let total = |of: fn(&Outcome) -> f64| finished.jobs.iter().map(|(_, outcome)| of(outcome)).sum::<f64>();
-    let fact = |name: &str, value: String| (name.to_owned(), value);
-    BTreeMap::from([
-        fact("jobs", finished.jobs.len().to_string()),
-        fact(
-            "processor time, all jobs",
-            format!(
-                "{} s; divided by the workers, the wall time on idle cores",
-                number(total(|o| o.cpu_s), 0)
-            ),
-        ),
-        fact("wall time, all jobs", format!("{} s of one worker", number(total(|o| o.wall_s), 0))),
-        fact(
-            "wall time of the last invocation, stored jobs excluded",
-            format!("{} s", number(around.wall_s, 0)),
-        ),
-        fact("workers", format!("{} processes of one thread", around.workers)),
-    ])
-}
-
 fn determinism(finished: &Finished, around: &Circumstances) -> BTreeMap<String, String> {
     let seeds: Vec<String> = finished.preset.seeds().iter().map(u64::to_string).collect();
     let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -360,13 +343,7 @@ fn data_files(root: &Path) -> Result<Vec<DataFile>> {
     for name in DATA_SETS {
         let set = data::locate(root, name)?;
         for entry in &set.entry.files {
-            files.push(DataFile {
-                path: format!("{name}/{}", entry.path),
-                licence: set.entry.licence.clone(),
-                bytes: entry.bytes,
-                sha256: entry.sha256.clone(),
-                as_published: set.is_as_published(&entry.path)?,
-            });
+            files.push(DataFile::of(&set, entry)?);
         }
     }
     Ok(files)
