@@ -16,7 +16,7 @@ use common::workers::{Job as _, Workers, serve};
 use common::{claims, data, interrupt, progress};
 
 use crate::experiment::design::{Job, Preset, Study};
-use crate::experiment::{Circumstances, DATA_SETS, Finished, Worker, generate, report};
+use crate::experiment::{Circumstances, DATA_SETS, ENCODER, Finished, Places, Worker, generate, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -27,6 +27,10 @@ pub(super) struct Arguments {
     /// Folder of the data sets [default: $BENKYOKAI_DATA, or `data` in the workspace]
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Folder of all-MiniLM-L6-v2 or another BERT encoder, for the claims on a pretrained one [default: `all-minilm-l6-v2`
+    /// among the data sets]
+    #[arg(long, value_name = "FOLDER")]
+    encoder: Option<PathBuf>,
     /// Go on with an interrupted run
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
@@ -66,6 +70,8 @@ pub(super) struct WorkerArguments {
     #[arg(long)]
     data: PathBuf,
     #[arg(long)]
+    encoder: Option<PathBuf>,
+    #[arg(long)]
     device: Choice,
 }
 
@@ -74,9 +80,9 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
     interrupt::listen();
     tch::set_num_threads(1);
     let device = arguments.device.open()?;
+    let places = Places { root: arguments.data.clone(), encoder: arguments.encoder.clone(), device };
     let mut worker = Worker::default();
-    let work =
-        |job: &Job| worker.carry_out(job, &arguments.data, device).map_err(|error| format!("{error:#}"));
+    let work = |job: &Job| worker.carry_out(job, &places).map_err(|error| format!("{error:#}"));
     Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
 }
 
@@ -89,14 +95,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let environment = std::env::var("BENKYOKAI_DATA").ok();
     let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
+    let device = arguments.device.parse::<Choice>()?.open()?;
     let generated = missing(preset, &root)?;
-    let jobs = preset.jobs();
-    let run = open_run(arguments, preset, &jobs)?;
-    let root = if generated.is_empty() { root } else { run.folder().join("generated") };
-    if !generated.is_empty() && !root.exists() {
-        generate(&root)?;
+    let mut places = Places::find(&root, arguments.encoder.as_deref(), device);
+    if places.encoder.is_none() {
+        eprintln!("note: no `{ENCODER}` among the data sets: the claims on a pretrained encoder are not run");
     }
-    let finished = carry_through(arguments, preset, jobs, (&root, generated), run.folder(), started);
+    let jobs = preset.jobs(places.encoder.is_some());
+    let run = open_run(arguments, preset, &jobs)?;
+    if !generated.is_empty() {
+        places.root = run.folder().join("generated");
+        if !places.root.exists() {
+            generate(&places.root)?;
+        }
+    }
+    let finished = carry_through(arguments, preset, jobs, (places, generated), run.folder(), started);
     let status = match &finished {
         Ok(Some(_)) => Status::Complete,
         Ok(None) => Status::Stopped,
@@ -122,7 +135,7 @@ fn carry_through(
     arguments: &Arguments,
     preset: Preset,
     jobs: Vec<Job>,
-    (root, generated): (&Path, Vec<String>),
+    (places, generated): (Places, Vec<String>),
     folder: &Path,
     started: Instant,
 ) -> Result<Option<Report>> {
@@ -130,17 +143,13 @@ fn carry_through(
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
     let program = std::env::current_exe().context("finding this program's own file")?;
     let text = |path: &Path| path.display().to_string();
-    let device = arguments.device.parse::<Choice>()?.open()?;
-    let command = [
-        text(&program),
-        "worker".into(),
-        "--data".into(),
-        text(root),
-        "--device".into(),
-        arguments.device.clone(),
-    ];
+    let mut command = vec![text(&program), "worker".into(), "--data".into(), text(&places.root)];
+    command.extend(["--device".into(), arguments.device.clone()]);
+    if let Some(encoder) = &places.encoder {
+        command.extend(["--encoder".into(), text(encoder)]);
+    }
     let workers = Workers {
-        command: command.into(),
+        command,
         // Each worker would time the matrix libraries anew, and equal runs could get different bits.
         // Without the others, the allocator gives training's buffers back and asks for them again at every step.
         variables: vec![
@@ -167,9 +176,10 @@ fn carry_through(
     let around = Circumstances {
         command: command_line(preset),
         workspace: workspace(),
-        data: root.to_owned(),
+        data: places.root,
+        encoder: places.encoder.is_some(),
         generated,
-        device: device::facts(device),
+        device: device::facts(places.device),
         workers: workers.count,
         repeat_check: repeat(&workers, &jobs, folder)?,
         wall_s: started.elapsed().as_secs_f64(),

@@ -23,19 +23,33 @@ pub(super) struct Quality {
     pub(super) recall_3: f64,
 }
 
+/// Values of every question.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Qualities {
+    pub(super) ndcg: Vec<f64>,
+    pub(super) reciprocal_rank: Vec<f64>,
+    pub(super) recall_3: Vec<f64>,
+}
+
+impl Qualities {
+    pub(super) fn mean(&self) -> Quality {
+        let mean = |values: &[f64]| stats::mean(values).unwrap_or_default();
+        Quality { ndcg: mean(&self.ndcg), mrr: mean(&self.reciprocal_rank), recall_3: mean(&self.recall_3) }
+    }
+}
+
 /// What rankings of document numbers are worth.
-pub(super) fn quality(asked: &Asked, rankings: &[Vec<u32>]) -> Quality {
-    let (mut ndcg, mut mrr, mut recall_3) = (Vec::new(), Vec::new(), Vec::new());
+pub(super) fn qualities(asked: &Asked, rankings: &[Vec<u32>]) -> Qualities {
+    let mut found = Qualities::default();
     for (ranking, relevant) in rankings.iter().zip(&asked.relevant) {
         let ids: Vec<String> = ranking.iter().map(u32::to_string).collect();
         let grades = Grades::from([(relevant.to_string(), 1)]);
         let ranked = Ranked::in_order(ids.iter().map(String::as_str), &grades);
-        ndcg.push(ranked.ndcg_at(DEPTH).unwrap_or_default());
-        mrr.push(ranked.reciprocal_rank_at(DEPTH));
-        recall_3.push(ranked.recall_at(3).unwrap_or_default());
+        found.ndcg.push(ranked.ndcg_at(DEPTH).unwrap_or_default());
+        found.reciprocal_rank.push(ranked.reciprocal_rank_at(ranking.len()));
+        found.recall_3.push(ranked.recall_at(3).unwrap_or_default());
     }
-    let mean = |values: &[f64]| stats::mean(values).unwrap_or_default();
-    Quality { ndcg: mean(&ndcg), mrr: mean(&mrr), recall_3: mean(&recall_3) }
+    found
 }
 
 pub(super) fn strings(texts: &[String]) -> Vec<&str> {
@@ -61,9 +75,14 @@ pub(super) fn exhaustive(model: &ColBert, asked: &Asked, pooled: bool) -> Result
     ranked(&Exact::new(documents, Storage::Screened)?, asked, &queries)
 }
 
-/// Exhaustive MaxSim of these queries.
+/// Exhaustive MaxSim of these queries: means.
 pub(super) fn ranked(exact: &Exact, asked: &Asked, queries: &TokenVectors) -> Result<Quality> {
-    Ok(quality(asked, &numbers(exact.search_batch(queries, DEPTH)?)))
+    Ok(qualities(asked, &numbers(exact.search_batch(queries, DEPTH)?)).mean())
+}
+
+/// Exhaustive MaxSim of these queries: every question, ranks counted to the last document.
+pub(super) fn ranked_each(exact: &Exact, asked: &Asked, queries: &TokenVectors) -> Result<Qualities> {
+    Ok(qualities(asked, &numbers(exact.search_batch(queries, asked.documents.len())?)))
 }
 
 /// Token vectors of the questions under another augmentation.
@@ -94,5 +113,5 @@ pub(super) fn searched(
     config: &SearchConfig,
 ) -> Result<Quality> {
     let hits = Plaid::new(index).search_batch(queries, DEPTH, config)?;
-    Ok(quality(asked, &numbers(hits.into_iter().map(|(hits, _)| hits).collect())))
+    Ok(qualities(asked, &numbers(hits.into_iter().map(|(hits, _)| hits).collect())).mean())
 }

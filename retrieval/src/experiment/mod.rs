@@ -4,24 +4,71 @@ pub mod design;
 mod generated;
 mod lab;
 mod measure;
+mod pretrained;
 mod report;
 mod study;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use common::outcome::Outcome;
 use cpu_time::ProcessTime;
 use tch::Device;
 
+use crate::training::config::TrainConfig;
 use design::{Job, Preset, Study};
 pub use generated::generate;
 use lab::Lab;
 pub use report::{Circumstances, Finished, report};
 
+/// nDCG@10 on JaQuAD's development questions after training `config` with each of `seeds` at the amounts of a preset: what
+/// the learning rates of [`design`] were chosen by.
+///
+/// # Errors
+/// Missing data, training that diverges.
+pub fn development_quality(
+    root: &Path,
+    preset: Preset,
+    configs: &[TrainConfig],
+    seeds: &[u64],
+    device: Device,
+    mut see: impl FnMut(usize, u64, f64),
+) -> Result<()> {
+    let lab = Lab::new(root, preset.amount())?;
+    for (place, config) in configs.iter().enumerate() {
+        for &seed in seeds {
+            see(place, seed, study::development(&lab, preset, config, seed, device)?);
+        }
+    }
+    Ok(())
+}
+
 /// Data sets that every preset reads.
 pub const DATA_SETS: [&str; 3] = ["jaquad", "jsquad", "xquad-en"];
+
+/// Name of the data set of the pretrained encoder, when it is there.
+pub const ENCODER: &str = "all-minilm-l6-v2";
+
+/// Where an experiment finds things.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Data root.
+    pub root: PathBuf,
+    /// Folder of a pretrained encoder.
+    pub encoder: Option<PathBuf>,
+    /// Where libtorch computes.
+    pub device: Device,
+}
+
+impl Places {
+    /// The data below `root`, with the encoder that was typed, else the one below `root`.
+    pub fn find(root: &Path, typed: Option<&Path>, device: Device) -> Self {
+        let encoder =
+            typed.map(Path::to_owned).or_else(|| Some(common::data::locate(root, ENCODER).ok()?.folder));
+        Self { root: root.to_owned(), encoder, device }
+    }
+}
 
 /// Carries out jobs of one preset; the texts are prepared at the first.
 #[derive(Default)]
@@ -34,19 +81,24 @@ impl std::fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// Carries out one job on the data below `root`.
+    /// Carries out one job.
     ///
     /// # Errors
     /// Missing data, training that diverges.
-    pub fn carry_out(&mut self, job: &Job, root: &Path, device: Device) -> Result<Outcome> {
+    pub fn carry_out(&mut self, job: &Job, places: &Places) -> Result<Outcome> {
+        let Places { root, encoder, device } = places;
         let (started, processor) = (Instant::now(), ProcessTime::now());
         if self.0.as_ref().is_none_or(|(preset, _)| *preset != job.preset) {
             self.0 = Some((job.preset, Lab::new(root, job.preset.amount())?));
         }
         let (_, lab) = self.0.as_ref().expect("prepared just now");
         let mut outcome = match job.study {
-            Study::Train { arm, seed } => study::trained(lab, job.preset, arm, seed, device)?,
+            Study::Train { arm, seed } => study::trained(lab, job.preset, arm, seed, *device)?,
             Study::Floor => study::floor(lab),
+            Study::Pretrained => {
+                let encoder = encoder.as_deref().context("no pretrained encoder was given")?;
+                pretrained::study(&lab.xquad, encoder, *device)?
+            }
         };
         outcome.wall_s = started.elapsed().as_secs_f64();
         outcome.cpu_s = processor.elapsed().as_secs_f64();

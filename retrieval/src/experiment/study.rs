@@ -8,9 +8,11 @@ use common::nn::bert::Config;
 use common::outcome::{Drawing, Outcome};
 use tch::{Device, Tensor};
 
-use super::design::{Arm, DOCUMENT_LENGTH, Preset};
+use super::design::{Amount, Arm, DOCUMENT_LENGTH, Preset};
 use super::lab::{Asked, Lab};
-use super::measure::{self, DEPTH, Quality, exhaustive, indexed, queries_with, ranked, searched, strings};
+use super::measure::{
+    self, DEPTH, Qualities, Quality, exhaustive, indexed, queries_with, ranked, searched, strings,
+};
 use crate::bm25::{Analyzer, Bm25, Parameters};
 use crate::encoder::ColBert;
 use crate::maxsim::{Exact, Storage};
@@ -18,7 +20,7 @@ use crate::plaid::SearchConfig;
 use crate::search;
 use crate::tokenizer::{Augmentation, Layout};
 use crate::training::average::average;
-use crate::training::config::TrainConfig;
+use crate::training::config::{Interaction, TrainConfig};
 use crate::training::data::TrainingData;
 use crate::training::{Checkpoints, Progress, train};
 
@@ -28,13 +30,18 @@ pub(super) fn floor(lab: &Lab) -> Outcome {
     let sets =
         [("jsquad", &lab.jsquad, Analyzer::Bigrams), ("english", &lab.english_test, Analyzer::English)];
     for (setting, asked, analyzer) in sets {
-        let index = Bm25::new(&asked.documents, analyzer, Parameters::PASSAGES);
-        let hits = index.search_all(&asked.queries, DEPTH).into_iter();
-        let rankings: Vec<Vec<u32>> =
-            hits.map(|hits| hits.into_iter().map(|(document, _)| document).collect()).collect();
-        put(&mut outcome, setting, "bm25", measure::quality(asked, &rankings));
+        put(&mut outcome, setting, "bm25", bm25(asked, analyzer).mean());
     }
     outcome
+}
+
+/// BM25's rankings.
+pub(super) fn bm25(asked: &Asked, analyzer: Analyzer) -> Qualities {
+    let index = Bm25::new(&asked.documents, analyzer, Parameters::PASSAGES);
+    let hits = index.search_all(&asked.queries, DEPTH).into_iter();
+    let rankings: Vec<Vec<u32>> =
+        hits.map(|hits| hits.into_iter().map(|(document, _)| document).collect()).collect();
+    measure::qualities(asked, &rankings)
 }
 
 fn put(outcome: &mut Outcome, setting: &str, arm: &str, quality: Quality) {
@@ -47,13 +54,11 @@ fn put(outcome: &mut Outcome, setting: &str, arm: &str, quality: Quality) {
 /// Trains one arm and asks it.
 pub(super) fn trained(lab: &Lab, preset: Preset, arm: Arm, seed: u64, device: Device) -> Result<Outcome> {
     let amount = preset.amount();
-    let config = Config {
-        hidden_dropout_prob: 0.0,
-        attention_probs_dropout_prob: 0.0,
-        ..Config::new(lab.pieces.len() as i64, amount.hidden, amount.layers, (amount.hidden / 32).max(1))
-    };
-    let layout = Layout { document_length: DOCUMENT_LENGTH, ..Layout::colbert() };
-    let mut model = ColBert::new(&config, lab.pieces.clone(), layout, amount.width, device, seed)?;
+    let mut model = fresh(lab, amount, seed, device)?;
+    if arm == Arm::Unfilled {
+        model
+            .set_layout(Layout { augmentation: Augmentation::None, ..model.tokenizer().layout().clone() })?;
+    }
     let mut outcome = Outcome::default();
     let pooled = arm == Arm::Single;
     learn(&model, &lab.training, &arm.config(amount.steps), seed, |model, step| {
@@ -79,6 +84,11 @@ pub(super) fn trained(lab: &Lab, preset: Preset, arm: Arm, seed: u64, device: De
     let queries = model.encode_queries(&strings(&lab.jsquad.queries))?;
     let full = ranked(&exact, &lab.jsquad, &queries)?;
     put(&mut outcome, "jsquad", arm.name(), full);
+    if arm == Arm::Unfilled {
+        put(&mut outcome, "never-filled", "none", full);
+        let filled = queries_with(&mut model, Augmentation::Fixed(32), &lab.jsquad)?;
+        put(&mut outcome, "never-filled", "fixed-32", ranked(&exact, &lab.jsquad, &filled)?);
+    }
     if matches!(arm, Arm::Paper | Arm::InBatch) {
         let folder = tempfile::tempdir()?;
         let index = indexed(folder.path(), 1, &documents)?;
@@ -94,6 +104,34 @@ pub(super) fn trained(lab: &Lab, preset: Preset, arm: Arm, seed: u64, device: De
         post_training(&mut outcome, &model, lab, amount.post_steps, seed)?;
     }
     Ok(outcome)
+}
+
+/// An encoder that has learnt nothing yet.
+fn fresh(lab: &Lab, amount: Amount, seed: u64, device: Device) -> Result<ColBert> {
+    let config = Config {
+        hidden_dropout_prob: 0.0,
+        attention_probs_dropout_prob: 0.0,
+        ..Config::new(lab.pieces.len() as i64, amount.hidden, amount.layers, (amount.hidden / 32).max(1))
+    };
+    let layout = Layout { document_length: DOCUMENT_LENGTH, ..Layout::colbert() };
+    Ok(ColBert::new(&config, lab.pieces.clone(), layout, amount.width, device, seed)?)
+}
+
+/// nDCG@10 on the development questions after the last step.
+pub(super) fn development(
+    lab: &Lab,
+    preset: Preset,
+    config: &TrainConfig,
+    seed: u64,
+    device: Device,
+) -> Result<f64> {
+    let model = fresh(lab, preset.amount(), seed, device)?;
+    let mut last = 0.0;
+    learn(&model, &lab.training, config, seed, |model, _| {
+        last = exhaustive(model, &lab.curve, config.interaction == Interaction::Pooled)?.ndcg;
+        Ok(())
+    })?;
+    Ok(last)
 }
 
 /// Trains; `evaluate` sees the model at the steps of the configuration, and at the last one.
