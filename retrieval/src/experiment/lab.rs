@@ -44,7 +44,7 @@ pub(super) struct Lab {
     pub(super) english: TrainingData,
     /// The other half.
     pub(super) english_test: Asked,
-    /// All of XQuAD's English questions.
+    /// All of XQuAD's English questions, on paragraphs without titles.
     pub(super) xquad: Asked,
 }
 
@@ -57,9 +57,8 @@ impl Lab {
         let texts = training.documents.iter().chain(&training.queries).map(String::as_str);
         let pieces = train_tokenizer(texts, Kind::WordPiece { size: amount.vocabulary })?;
         let jsquad = read(root, "jsquad", "valid-v1.3.json.gz", false)?;
-        let xquad = read(root, "xquad-en", "xquad.en.json.gz", true)?;
-        let all_english = Asked::sampled(&xquad.collection, usize::MAX)?;
-        let (english, test) = halves(xquad);
+        let untitled = read(root, "xquad-en", "xquad.en.json.gz", false)?;
+        let (english, test) = halves(read(root, "xquad-en", "xquad.en.json.gz", true)?);
         let english = within_articles(&english, &bm25(&english.collection, Analyzer::English), CANDIDATES);
         Ok(Self {
             curve: small(Asked::sampled(&read(root, "jaquad", "dev/", true)?.collection, CURVE)?),
@@ -67,7 +66,7 @@ impl Lab {
             jsquad: Asked::sampled(&jsquad.collection, amount.queries)?,
             english: with_enough(english, POST_WAYS),
             english_test: Asked::sampled(&test.collection, amount.queries)?,
-            xquad: all_english,
+            xquad: Asked::sampled(&untitled.collection, usize::MAX)?,
             training,
             pieces,
         })
