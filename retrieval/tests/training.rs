@@ -11,7 +11,7 @@ use retrieval::encoder::ColBert;
 use retrieval::tokenizer::Layout;
 use retrieval::tokenizer::train::{Kind, train as train_tokenizer};
 use retrieval::training::average::{average, interpolate};
-use retrieval::training::config::{Interaction, Optimiser, TrainConfig};
+use retrieval::training::config::{Interaction, Optimiser, Precision, TrainConfig};
 use retrieval::training::data::{Example, TrainingData};
 use retrieval::training::loss::{Loss, Normalisation, in_batch_negatives, min_max};
 use retrieval::training::maxsim::{Rows, maxsim};
@@ -227,6 +227,21 @@ fn eight_examples_are_memorised_in_150_steps() {
             );
         }
     }
+}
+
+#[test]
+fn products_in_bfloat16_learn_the_same_and_leave_the_weights_as_they_were() {
+    let _rng = torch_rng(1);
+    let data = data();
+    let learn = |precision| {
+        let model = model(&data, 0.0);
+        let history = run(&model, &data, &TrainConfig { precision, ..config(150, 3e-3) });
+        assert!(model.weights().iter().all(|(_, tensor)| tensor.kind() == TensorKind::Float));
+        (history.losses[0], found(&model, &data, Interaction::Maxsim))
+    };
+    let ((exact, _), (rounded, share)) = (learn(Precision::F32), learn(Precision::Bf16));
+    assert!(exact != rounded && (exact / rounded - 1.0).abs() < 0.02, "first losses {exact} and {rounded}");
+    assert_eq!(share, 1.0);
 }
 
 #[test]

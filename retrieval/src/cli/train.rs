@@ -19,7 +19,7 @@ use crate::teacher::hard_negatives;
 use crate::tokenizer::Layout;
 use crate::tokenizer::train::{Kind, train as train_tokenizer};
 use crate::training::average::average;
-use crate::training::config::{Interaction, Optimiser, TrainConfig};
+use crate::training::config::{Interaction, Optimiser, Precision, TrainConfig};
 use crate::training::data::{Example, TrainingData};
 use crate::training::loss::{Loss, Normalisation};
 use crate::training::{Checkpoints, Progress, train};
@@ -63,6 +63,12 @@ enum OptimiserName {
     ScheduleFree,
     /// AdamW with linear warm-up and decay
     LinearDecay,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PrecisionName {
+    F32,
+    Bf16,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -148,6 +154,9 @@ pub(super) struct Arguments {
     /// Learning rate [default: 3e-5 from a model, 1e-3 for a new one]
     #[arg(long)]
     learning_rate: Option<f64>,
+    /// Kind of the encoder's products; bf16 is for GPUs
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: PrecisionName,
     /// Largest norm of the gradient
     #[arg(long)]
     clip_norm: Option<f64>,
@@ -322,6 +331,10 @@ fn config(arguments: &Arguments, scored: bool) -> TrainConfig {
         optimiser: match arguments.optimiser {
             OptimiserName::ScheduleFree => Optimiser::ScheduleFree { learning_rate, warmup: 0.05 },
             OptimiserName::LinearDecay => Optimiser::LinearDecay { learning_rate, warmup: 0.05 },
+        },
+        precision: match arguments.precision {
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::Bf16 => Precision::Bf16,
         },
         clip_norm: arguments.clip_norm,
         checkpoint_every: arguments.checkpoint_every,

@@ -86,7 +86,7 @@ impl Batch {
                     .flat_map(|query| (0..self.documents.len()).map(move |document| (query, document))),
             );
         }
-        let scores = self.scores(model, config.interaction, &pairs, train)?;
+        let scores = self.scores(model, config, &pairs, train)?;
         let student = scores.narrow(0, 0, n_own).view(size);
         let teacher = if config.loss.needs_teacher() {
             Tensor::from_slice(&self.teacher).view(size).to_device(student.device())
@@ -118,14 +118,14 @@ impl Batch {
     fn scores(
         &self,
         model: &ColBert,
-        interaction: Interaction,
+        config: &TrainConfig,
         pairs: &[(usize, usize)],
         train: bool,
     ) -> Result<Tensor, EncoderError> {
         let all: Vec<&Sequence> = self.queries.iter().chain(&self.documents).collect();
         let n_queries = self.queries.len();
-        if interaction == Interaction::Pooled {
-            let vectors = model.forward_pooled(&all, train)?;
+        if config.interaction == Interaction::Pooled {
+            let vectors = config.precision.of(|| model.forward_pooled(&all, train))?;
             let column = |f: &dyn Fn(&(usize, usize)) -> usize| {
                 let rows: Vec<i64> = pairs.iter().map(|pair| f(pair) as i64).collect();
                 vectors.index_select(0, &Tensor::from_slice(&rows).to_device(vectors.device()))
@@ -133,7 +133,7 @@ impl Batch {
             let products = column(&|pair| pair.0) * column(&|pair| n_queries + pair.1);
             return Ok(products.sum_dim_intlist([-1].as_slice(), false, Kind::Float) * POOLED_SCALE);
         }
-        let rows = model.forward(&all, train)?;
+        let rows = config.precision.of(|| model.forward(&all, train))?;
         let ends = |sequences: &[Sequence]| -> Vec<usize> {
             let kept = sequences.iter().map(|sequence| sequence.keep.iter().filter(|keep| **keep).count());
             kept.scan(0, |end, n| {

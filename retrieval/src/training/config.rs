@@ -1,5 +1,6 @@
 //! Settings of a training run.
 
+use common::nn::gemm::in_bfloat16;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -36,6 +37,27 @@ pub enum Optimiser {
     },
 }
 
+/// Kind of the encoder's products in training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// Brain floats of 16 bits; weights, norms, scores, losses and steps stay f32. For GPUs.
+    Bf16,
+}
+
+impl Precision {
+    /// Runs a forward pass with products of this kind.
+    pub fn of<T>(self, forward: impl FnOnce() -> T) -> T {
+        match self {
+            Self::F32 => forward(),
+            Self::Bf16 => in_bfloat16(forward),
+        }
+    }
+}
+
 /// Settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +83,9 @@ pub struct TrainConfig {
     pub interaction: Interaction,
     /// Paper: schedule-free.
     pub optimiser: Optimiser,
+    /// Kind of the encoder's products; all else is f32. Ours: the paper does not say.
+    #[serde(default)]
+    pub precision: Precision,
     /// Decay of matrices. Paper: 0.
     pub weight_decay: f64,
     /// Largest norm of the gradient. Paper: none; JaColBERTv2: 2.
@@ -94,6 +119,7 @@ impl TrainConfig {
             in_batch_negatives: false,
             interaction: Interaction::Maxsim,
             optimiser: Optimiser::ScheduleFree { learning_rate: 3e-5, warmup: 0.05 },
+            precision: Precision::F32,
             weight_decay: 0.0,
             clip_norm: None,
             evaluate_at: Vec::new(),

@@ -8,7 +8,8 @@
 //! | 3.8 post-training with replay | [`data::TrainingData::with_replay`] |
 //! | 3.9 checkpoint averaging | [`average`] |
 //!
-//! Weights and steps are f32 on every device; [`ColBert::to_bfloat16`] is for encoding.
+//! Weights and steps are f32 on every device, products may be bfloat16 ([`config::Precision`]); [`ColBert::to_bfloat16`] is for
+//! encoding.
 
 pub mod average;
 mod batch;

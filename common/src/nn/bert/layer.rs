@@ -5,6 +5,7 @@ use tch::{Device, Tensor};
 
 use super::config::{Activation, Config};
 use super::packed::{Group, Packed};
+use crate::nn::gemm;
 use crate::nn::linear::Linear;
 use crate::nn::norm::LayerNorm;
 
@@ -80,7 +81,8 @@ impl Layer {
     fn attend_group(&self, inputs: [&Tensor; 3], group: &Group, train: bool) -> Tensor {
         let shape = [group.n_sentences, group.length, self.n_heads, -1];
         let heads = |rows: &Tensor| rows.view(shape).transpose(1, 2); // [n_sentences, heads, length, head_width]
-        let [query, key, value] = inputs.map(heads);
+        let kind = inputs[0].kind();
+        let [query, key, value] = inputs.map(|rows| gemm::as_factor(&heads(rows)));
         let dropout = if train { self.attention_dropout } else { 0.0 };
         let hidden = group.hidden.as_ref().map(|mask| mask.to_kind(query.kind()));
         // The fused kernel of the CPU has no dropout.
@@ -91,6 +93,6 @@ impl Layer {
         } else {
             Tensor::scaled_dot_product_attention(&query, &key, &value, hidden, dropout, false, None, false)
         };
-        context.transpose(1, 2).reshape([group.n_sentences * group.length, -1])
+        context.to_kind(kind).transpose(1, 2).reshape([group.n_sentences * group.length, -1])
     }
 }
