@@ -3,8 +3,9 @@
 //! | half | modules | needs libtorch |
 //! |---|---|---|
 //! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`], [`pipe`], [`memory`], [`workers`], [`outcome`], [`residual`] | no |
-//! | text | `text` | no (feature `text`) |
-//! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `train`, `testing` | yes (feature `tensor`, on by default) |
+//! | text | `text`, `corpora` | no (feature `text`) |
+//! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `tagging`, `train`, `testing` | yes (feature `tensor`, on by default) |
+//! | cli | `cli`: verbs and options that several commands have | yes (feature `cli`) |
 
 pub mod claims;
 pub mod data;
@@ -25,6 +26,10 @@ pub mod seed;
 pub mod stats;
 pub mod workers;
 
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "text")]
+pub mod corpora;
 #[cfg(feature = "tensor")]
 pub mod crf;
 #[cfg(feature = "tensor")]
@@ -33,6 +38,8 @@ pub mod device;
 pub mod nn;
 #[cfg(feature = "tensor")]
 pub mod optim;
+#[cfg(feature = "tensor")]
+pub mod tagging;
 #[cfg(feature = "tensor")]
 pub mod tensor;
 #[cfg(feature = "tensor")]

@@ -1,19 +1,14 @@
 //! Sentences as tensors: ids once per corpus, batches per step.
 
-use std::collections::HashMap;
-
 use common::formats::Sentence;
 use common::nn::bert::Packed;
-use rand::Rng;
+use common::tagging::lexicon::Lexicon;
+use common::tagging::words::{PaddedWords, Spellings, WordIds};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 use thiserror::Error;
 
-use crate::lexicon::Lexicon;
 use crate::vocabulary::{SEPARATOR, Vocabulary};
-
-/// Character ids of one word are cut here: longer words (links, mostly) keep their beginning.
-pub const MAX_CHARACTERS: usize = 24;
 
 /// A sentence with more word pieces than the encoder has positions.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -43,15 +38,8 @@ pub struct Prepared {
 
 #[derive(Debug)]
 enum Ids {
-    Words { sentences: Vec<WordIds>, queries: Vec<WordIds>, characters: Vec<Vec<i64>> },
+    Words { sentences: Vec<WordIds>, queries: Vec<WordIds>, spellings: Spellings },
     Pieces { sentences: Vec<Vec<Vec<i64>>>, queries: Vec<Vec<i64>>, classify: i64, separate: i64 },
-}
-
-#[derive(Debug, Default)]
-struct WordIds {
-    words: Vec<i64>,
-    surfaces: Vec<u32>,
-    rare: Vec<bool>,
 }
 
 /// A batch of rows.
@@ -69,17 +57,8 @@ pub struct Batch {
 /// What an encoder reads.
 #[derive(Debug)]
 pub enum Input {
-    /// Padded words with their characters.
-    Words {
-        /// Words per row, those of a query included.
-        lengths: Vec<i64>,
-        /// Word ids, `[batch, tokens]`; padding is 0.
-        words: Tensor,
-        /// Character ids of the batch's distinct words, `[distinct, characters]`; padding is 0.
-        characters: Tensor,
-        /// Row of `characters` for each place of the padded batch, `[batch * tokens]`.
-        surface: Tensor,
-    },
+    /// Padded words with their characters; those of a query stand before the sentence.
+    Words(PaddedWords),
     /// Word pieces without padding.
     Pieces(Packed),
 }
@@ -131,8 +110,8 @@ impl Prepared {
     pub fn batch(&self, rows: &[Row], unknown: Option<(f64, &mut ChaCha8Rng)>, device: Device) -> Batch {
         let words = rows.iter().map(|row| self.lengths[row.sentence]).collect();
         let (input, valid) = match &self.ids {
-            Ids::Words { sentences, queries, characters } => {
-                word_input(rows, sentences, queries, characters, unknown, device)
+            Ids::Words { sentences, queries, spellings } => {
+                word_input(rows, sentences, queries, spellings, unknown, device)
             }
             Ids::Pieces { sentences, queries, classify, separate } => {
                 piece_input(rows, sentences, queries, *classify, *separate, device)
@@ -143,25 +122,13 @@ impl Prepared {
 }
 
 fn words(sentences: &[Sentence], queries: &[String], lexicon: &Lexicon) -> Ids {
-    let mut index: HashMap<String, u32> = HashMap::new();
-    let mut characters = Vec::new();
+    let mut spellings = Spellings::default();
     let mut look_up = |words: &mut dyn Iterator<Item = &str>| {
-        let mut ids = WordIds::default();
-        for word in words {
-            let next = characters.len() as u32;
-            let surface = *index.entry(word.to_owned()).or_insert_with(|| {
-                characters.push(lexicon.character_ids(word, MAX_CHARACTERS));
-                next
-            });
-            ids.surfaces.push(surface);
-            ids.words.push(lexicon.word_id(word));
-            ids.rare.push(lexicon.seen_once(word));
-        }
-        ids
+        spellings.ids(words, lexicon, |word| (lexicon.word_id(word), lexicon.seen_once(word)))
     };
     let sentences = sentences.iter().map(|s| look_up(&mut s.words.iter().map(|word| &**word))).collect();
     let queries = queries.iter().map(|q| look_up(&mut q.split_whitespace().chain([SEPARATOR]))).collect();
-    Ids::Words { sentences, queries, characters }
+    Ids::Words { sentences, queries, spellings }
 }
 
 fn check_lengths(ids: &Ids, positions: usize) -> Result<(), TooLong> {
@@ -181,52 +148,21 @@ fn word_input(
     rows: &[Row],
     sentences: &[WordIds],
     queries: &[WordIds],
-    characters: &[Vec<i64>],
-    mut unknown: Option<(f64, &mut ChaCha8Rng)>,
+    spellings: &Spellings,
+    unknown: Option<(f64, &mut ChaCha8Rng)>,
     device: Device,
 ) -> (Input, Vec<i64>) {
-    let before = |row: &Row| row.query.map_or(0, |query| queries[query].words.len());
-    let lengths: Vec<usize> =
-        rows.iter().map(|row| before(row) + sentences[row.sentence].words.len()).collect();
-    let tokens = lengths.iter().copied().max().unwrap_or(0).max(1);
-    let (mut words, mut surface) = (vec![0; rows.len() * tokens], vec![0; rows.len() * tokens]);
-    let mut local: HashMap<u32, i64> = HashMap::new();
-    let (mut distinct, mut valid) = (Vec::new(), Vec::new());
-    for (place, row) in rows.iter().enumerate() {
-        let parts = row.query.map(|query| &queries[query]).into_iter().chain([&sentences[row.sentence]]);
-        let mut at = place * tokens;
-        valid.extend((at + before(row)..at + lengths[place]).map(|place| place as i64));
-        for part in parts {
-            for ((&word, &id), &rare) in part.words.iter().zip(&part.surfaces).zip(&part.rare) {
-                let forgotten = rare && unknown.as_mut().is_some_and(|(rate, rng)| rng.random_bool(*rate));
-                words[at] = if forgotten { Lexicon::UNKNOWN } else { word };
-                surface[at] = *local.entry(id).or_insert_with(|| {
-                    distinct.push(id);
-                    distinct.len() as i64 - 1
-                });
-                at += 1;
-            }
-        }
-    }
-    let to = |values: &[i64]| Tensor::from_slice(values).to_device(device);
-    let input = Input::Words {
-        lengths: lengths.iter().map(|&length| length as i64).collect(),
-        words: to(&words).view([rows.len() as i64, tokens as i64]),
-        characters: character_table(&distinct, characters).to_device(device),
-        surface: to(&surface),
+    let parts = |row: &Row| {
+        row.query.map(|query| &queries[query]).into_iter().chain([&sentences[row.sentence]]).collect()
     };
-    (input, valid)
-}
-
-/// Character ids of the words `distinct`, padded with 0 to the longest, `[distinct, characters]`.
-fn character_table(distinct: &[u32], characters: &[Vec<i64>]) -> Tensor {
-    let width = distinct.iter().map(|&id| characters[id as usize].len()).max().unwrap_or(0).max(1);
-    let mut table = vec![0; distinct.len().max(1) * width];
-    for (row, &id) in distinct.iter().enumerate() {
-        let ids = &characters[id as usize];
-        table[row * width..row * width + ids.len()].copy_from_slice(ids);
+    let words = spellings.pad(&rows.iter().map(parts).collect::<Vec<_>>(), unknown, device);
+    let tokens = words.words.size()[1];
+    let mut valid = Vec::new();
+    for (place, row) in rows.iter().enumerate() {
+        let end = place as i64 * tokens + words.lengths[place];
+        valid.extend(end - sentences[row.sentence].words.len() as i64..end);
     }
-    Tensor::from_slice(&table).view([distinct.len().max(1) as i64, width as i64])
+    (Input::Words(words), valid)
 }
 
 /// `[CLS] sentence [SEP]` or `[CLS] query [SEP] sentence [SEP]` with segments 0 and 1; and the rows of each word's

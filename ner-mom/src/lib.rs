@@ -5,18 +5,15 @@
 //! | module | section of the paper |
 //! |---|---|
 //! | [`loss`] | MoM loss and the losses it is compared with |
-//! | [`label`], [`lexicon`], [`vocabulary`], [`batch`] | words and classes as numbers |
+//! | [`vocabulary`], [`batch`] | words and classes as numbers |
 //! | [`model`], [`config`], [`train`] | sequence labelling and reading comprehension: network and training |
-//! | [`data`], [`experiment`] | data sets, compared runs, verdicts |
+//! | [`experiment`] | compared runs, verdicts |
 //! | [`cli`] | the command |
 
 pub mod batch;
 pub mod cli;
 pub mod config;
-pub mod data;
 pub mod experiment;
-pub mod label;
-pub mod lexicon;
 pub mod loss;
 pub mod model;
 pub mod train;

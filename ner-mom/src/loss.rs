@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 use thiserror::Error;
 
-use crate::label::OUTSIDE;
+use common::tagging::label::OUTSIDE;
 
 /// Smoothing ε of dice, as in the released scripts of Li et al. 2020.
 const DICE_EPSILON: f64 = 1.0;

@@ -2,7 +2,7 @@
 
 use common::text::pieces::Pieces;
 
-use crate::lexicon::Lexicon;
+use common::tagging::lexicon::Lexicon;
 
 /// The word between a query and a sentence of a from-scratch encoder, as BERT has it between its two segments.
 pub const SEPARATOR: &str = "[SEP]";

@@ -17,7 +17,7 @@ const MAX_FIXTURE: u64 = 1 << 13;
 /// Data, weights and fonts stay outside the repository.
 const FOREIGN: [&str; 9] = ["safetensors", "gguf", "pt", "bin", "ttf", "otf", "knp", "conll", "parquet"];
 /// Modules of `common` that need libtorch.
-const TENSOR: [&str; 7] = ["crf", "device", "nn", "optim", "tensor", "testing", "train"];
+const TENSOR: [&str; 9] = ["cli", "crf", "device", "nn", "optim", "tagging", "tensor", "testing", "train"];
 
 pub(crate) fn run(root: &Path) -> Result<()> {
     let files = tracked(root)?;

@@ -52,7 +52,7 @@ pub struct Loss {
     /// Towards the emissions, `[tokens * tags]`.
     pub emissions: Vec<f64>,
     /// Towards the scores.
-    scores: Scores,
+    pub scores: Scores,
 }
 
 impl Scores {
@@ -472,8 +472,13 @@ impl Crf {
 
     /// Best tags of each sentence of `lengths` real tokens; `emissions` is `[batch, tokens, tags]`.
     pub fn decode(&self, emissions: &Tensor, lengths: &[usize]) -> Vec<Vec<usize>> {
+        self.decode_with(&self.scores(), emissions, lengths)
+    }
+
+    /// The same with other scores than the layer's, such as those with `-inf` where a tag may not follow another.
+    pub fn decode_with(&self, scores: &Scores, emissions: &Tensor, lengths: &[usize]) -> Vec<Vec<usize>> {
         let stride = emissions.size()[1] as usize * self.tags;
-        let (scores, flat) = (self.scores(), numbers(emissions));
+        let flat = numbers(emissions);
         let own = |(row, &length): (usize, &usize)| &flat[row * stride..row * stride + length * self.tags];
         lengths.iter().enumerate().map(|item| scores.decode(own(item))).collect()
     }

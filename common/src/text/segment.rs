@@ -10,6 +10,11 @@ use vibrato::{Dictionary, SystemDictionaryBuilder};
 
 use crate::files::{self, FileError};
 
+/// Name of the segmenter that makes a word of each character.
+pub const CHARACTERS: &str = "characters";
+/// Name of the segmenter that cuts at spaces.
+pub const SPACES: &str = "spaces";
+
 /// Longest run of unknown characters that is one word: MeCab's default.
 const MAX_GROUPING: usize = 24;
 /// Files of a compiled MeCab dictionary that are read.
@@ -74,8 +79,8 @@ impl Segmenter {
     /// [`SegmentError`] when the path holds no dictionary.
     pub fn open(name: &str) -> Result<Self, SegmentError> {
         match name {
-            "characters" => Ok(Self::Characters),
-            "spaces" => Ok(Self::Spaces),
+            CHARACTERS => Ok(Self::Characters),
+            SPACES => Ok(Self::Spaces),
             path if Path::new(path).is_dir() => mecab(Path::new(path)),
             path => vibrato(Path::new(path)),
         }

@@ -1,9 +1,7 @@
 //! What was typed, and how it becomes library types.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command talks to its user")]
 
-mod apply;
 mod reproduce;
-mod runs;
 mod train;
 
 use std::io;
@@ -12,13 +10,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use common::formats::conll::ConllOptions;
-use common::formats::{Scheme, Sentence};
+use common::cli::apply::{self, ConvertArguments, EvaluateArguments, PredictArguments};
+use common::cli::reports::{self, CompareArguments, ReportArguments};
+use common::cli::reproduce::WorkerOptions;
 use common::nn::gemm;
-use common::text::segment::Segmenter;
+use common::text::segment::build_dictionary;
 
-use crate::data::{Reading, read_files};
-use crate::model::CHARACTERS;
+use crate::model::Model;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,68 +41,41 @@ enum Verb {
     /// Learn a tagger from annotated files; writes a self-contained model directory
     Train(Box<train::Arguments>),
     /// Tag words, sentence by sentence, from a file or standard input
-    Predict(apply::PredictArguments),
+    Predict(PredictArguments),
     /// Score predicted entities against gold entities
-    Evaluate(apply::EvaluateArguments),
+    Evaluate(EvaluateArguments),
     /// Rewrite annotated files as CoNLL columns in any tag scheme, or as JSON lines
-    Convert(apply::ConvertArguments),
+    Convert(ConvertArguments),
     /// Build a dictionary for --segmenter from a MeCab source folder
-    Dictionary(apply::DictionaryArguments),
+    Dictionary(DictionaryArguments),
     /// Re-test the paper's claims on real data and write the report
     Reproduce(reproduce::Arguments),
     /// Render a report.json again as Markdown and HTML
-    Report(runs::ReportArguments),
+    Report(ReportArguments),
     /// Compare the claims of two or more reports
-    Compare(runs::CompareArguments),
+    Compare(CompareArguments),
     #[command(hide = true)]
-    Worker(reproduce::WorkerArguments),
+    Worker(WorkerOptions),
 }
 
-/// How annotated files are read.
+/// Options of `dictionary`.
 #[derive(Debug, Args)]
-struct Columns {
-    /// Column of the word, from 0; negative counts from the end [default: found out]
-    #[arg(long, value_name = "COLUMN", allow_negative_numbers = true)]
-    word_column: Option<isize>,
-    /// Column of the tag [default: found out]
-    #[arg(long, value_name = "COLUMN", allow_negative_numbers = true)]
-    tag_column: Option<isize>,
-    /// Tag scheme: iob1, iob2, ioe1, ioe2, iobes or bilou [default: found out]
-    #[arg(long)]
-    scheme: Option<Scheme>,
-    /// Count only entities that are well formed in the scheme, as seqeval's strict mode; else tags are read leniently
-    #[arg(long)]
-    strict: bool,
-    /// Names of tags that are numbers in `ner_tags`, in their order
-    #[arg(long, value_name = "O,B-TYPE,…", value_delimiter = ',')]
-    tag_names: Vec<String>,
-    /// Words of texts that come without: `characters`, `spaces`, a dictionary of the verb `dictionary`, or the folder of
-    /// a compiled MeCab dictionary [default: characters]
-    #[arg(long, value_name = "NAME|PATH")]
-    segmenter: Option<String>,
+struct DictionaryArguments {
+    /// Folder with *.csv, matrix.def, char.def and unk.def, such as /usr/share/mecab/dic/ipadic of Debian's mecab-ipadic
+    source: PathBuf,
+    /// File to write
+    out: PathBuf,
 }
 
-impl Columns {
-    /// Sentences of annotated files; says what their entities lost by the cut into words.
-    fn read(&self, paths: &[PathBuf]) -> Result<Vec<Sentence>> {
-        let columns = ConllOptions {
-            word: self.word_column,
-            tag: self.tag_column,
-            scheme: self.scheme,
-            tagged: true,
-            strict: self.strict,
-        };
-        let segmenter = Segmenter::open(self.segmenter.as_deref().unwrap_or(CHARACTERS))?;
-        let read = read_files(paths, &Reading { columns, segmenter, tag_names: self.tag_names.clone() })?;
-        if read.straddling + read.lost > 0 {
-            eprintln!(
-                "warning: {} entities begin or end within a word and take in all of it, {} share their word with \
-                 another and are left out; another --segmenter may fit better",
-                read.straddling, read.lost
-            );
-        }
-        Ok(read.sentences)
-    }
+fn dictionary(arguments: &DictionaryArguments) -> Result<()> {
+    build_dictionary(&arguments.source, &arguments.out)?;
+    println!("{}", arguments.out.display());
+    Ok(())
+}
+
+fn predict(arguments: &PredictArguments) -> Result<()> {
+    let model = Model::load(&arguments.model, arguments.device.open()?)?;
+    apply::predict(arguments, &model.segmentation, &mut |sentences| Ok(model.predict(sentences)?))
 }
 
 /// Carries out what was typed.
@@ -128,19 +99,13 @@ fn carry_out(verb: Verb) -> Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match verb {
         Verb::Train(arguments) => train::run(&arguments),
-        Verb::Predict(arguments) => apply::predict(&arguments).map(done),
+        Verb::Predict(arguments) => predict(&arguments).map(done),
         Verb::Evaluate(arguments) => apply::evaluate(&arguments).map(done),
         Verb::Convert(arguments) => apply::convert(&arguments).map(done),
-        Verb::Dictionary(arguments) => apply::dictionary(&arguments).map(done),
+        Verb::Dictionary(arguments) => dictionary(&arguments).map(done),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
-        Verb::Report(arguments) => runs::report(&arguments).map(done),
-        Verb::Compare(arguments) => runs::compare(&arguments).map(done),
+        Verb::Report(arguments) => reports::report(&arguments).map(done),
+        Verb::Compare(arguments) => reports::compare(&arguments).map(done),
         Verb::Worker(arguments) => reproduce::work(&arguments).map(done),
     }
-}
-
-/// The workspace this program was built in: its data, runs and commit belong to the reports.
-fn workspace() -> PathBuf {
-    let crate_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    crate_folder.parent().map(PathBuf::from).unwrap_or(crate_folder)
 }

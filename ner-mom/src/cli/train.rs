@@ -6,15 +6,16 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use common::cli::annotated::Columns;
 use common::device::Choice;
 use common::formats::Sentence;
 use common::nn::bert;
+use common::text::segment::{CHARACTERS, SPACES};
 use common::{files, interrupt, progress};
 
-use super::Columns;
 use crate::config::{HeadKind, Sampling, TrainConfig};
 use crate::loss::Loss;
-use crate::model::{CHARACTERS, Model, SPACES};
+use crate::model::Model;
 use crate::train::{Checkpoints, EpochPoint, History, Progress, train};
 
 /// Folder below the model's in which a run keeps its checkpoints until it is done.

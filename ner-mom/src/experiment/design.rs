@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::Outcome;
 use crate::config::{EncoderConfig, HeadKind, Sampling, TrainConfig};
-use crate::data::CorpusName;
 use crate::loss::Loss;
+use common::corpora::CorpusName;
 
 /// How much is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

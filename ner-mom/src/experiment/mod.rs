@@ -20,10 +20,10 @@ use common::nn::checkpoint::named;
 use cpu_time::ProcessTime;
 use tch::{Device, Kind, Tensor};
 
-use crate::data::{CorpusName, Splits, generated, sample};
 use crate::model::Model;
 use crate::train::{Checkpoints, train};
 pub use analysis::{Finished, choose, judge};
+use common::corpora::{CorpusName, Splits, generated, sample};
 use design::Job;
 use outcome::{Cost, ErrorSplit, Outcome, TestScores, TokenSplit, TypeScore};
 pub use report::{Circumstances, report};

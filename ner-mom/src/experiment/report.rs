@@ -12,7 +12,7 @@ use common::{environment, stats};
 use super::analysis::{Finished, judge};
 use super::design::Preset;
 use super::tables;
-use crate::data::CorpusName;
+use common::corpora::CorpusName;
 
 /// What the binary knows and the experiment does not.
 #[derive(Clone, Debug)]

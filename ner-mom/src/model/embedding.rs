@@ -2,6 +2,7 @@
 
 use common::nn::char_cnn::CharCnn;
 use common::nn::embedding::Embedding;
+use common::tagging::words::PaddedWords;
 use tch::Tensor;
 use tch::nn::Path;
 
@@ -46,14 +47,13 @@ impl WordInput {
         self.width
     }
 
-    /// Vectors of all words of a batch, `[batch, tokens, width]`, from the tensors of
-    /// [`Input::Words`](crate::batch::Input::Words).
-    pub(super) fn forward(&self, ids: &Tensor, characters: &Tensor, surface: &Tensor) -> Tensor {
-        let words = self.words.forward(ids); // [batch, tokens, word_width]
+    /// Vectors of all words of a batch, `[batch, tokens, width]`.
+    pub(super) fn forward(&self, batch: &PaddedWords) -> Tensor {
+        let words = self.words.forward(&batch.words); // [batch, tokens, word_width]
         let Some(cnn) = &self.characters else { return words };
-        let [batch, tokens] = [ids.size()[0], ids.size()[1]];
-        let distinct = cnn.forward(characters); // [distinct, filters]
-        let spread = distinct.index_select(0, surface).view([batch, tokens, -1]);
+        let [rows, tokens] = [batch.words.size()[0], batch.words.size()[1]];
+        let distinct = cnn.forward(&batch.characters); // [distinct, filters]
+        let spread = distinct.index_select(0, &batch.surface).view([rows, tokens, -1]);
         Tensor::cat(&[words, spread], -1)
     }
 }

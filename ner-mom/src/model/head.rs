@@ -8,8 +8,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::batch::{Batch, Row};
 use crate::config::HeadKind;
-use crate::label::{LabelSet, UnknownType, class_counts};
 use crate::loss::{Context, Loss, inverse_frequency, weights_tensor};
+use common::tagging::label::{LabelSet, UnknownType, class_counts};
 
 /// Weight of the span classifier beside the start and end classifiers. Released scripts of Li et al. 2020: 0.1.
 const SPAN_WEIGHT: f64 = 0.1;

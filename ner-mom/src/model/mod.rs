@@ -13,13 +13,13 @@ use tch::nn::Path;
 
 use crate::batch::{Batch, Input, Row};
 use crate::config::{EncoderConfig, TrainConfig};
-use crate::label::LabelSet;
 use crate::loss::Loss;
 use crate::vocabulary::Vocabulary;
+use common::tagging::label::LabelSet;
 use embedding::WordInput;
 pub use head::Gold;
 use head::Head;
-pub use saved::{CHARACTERS, Model, ModelError, SPACES};
+pub use saved::{Model, ModelError};
 use transformer::Transformer;
 
 /// An encoder of words in context and a head that finds the entities.
@@ -93,11 +93,9 @@ impl Tagger {
     fn states(&self, batch: &Batch, train: bool) -> Result<Tensor, BertError> {
         let states = match (&self.encoder, &batch.input) {
             (Encoder::Bert(bert), Input::Pieces(pieces)) => bert.forward(pieces, train)?,
-            (
-                Encoder::Bilstm(input, _) | Encoder::Transformer(input, _),
-                Input::Words { lengths, words, characters, surface },
-            ) => {
-                let words = input.forward(words, characters, surface).dropout(self.dropout, train);
+            (Encoder::Bilstm(input, _) | Encoder::Transformer(input, _), Input::Words(padded)) => {
+                let words = input.forward(padded).dropout(self.dropout, train);
+                let lengths = &padded.lengths;
                 let states = match &self.encoder {
                     Encoder::Transformer(_, layers) => layers.forward(&words, lengths, self.dropout, train),
                     Encoder::Bilstm(_, lstm) => lstm.forward(&words, lengths, train),

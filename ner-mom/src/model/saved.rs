@@ -9,7 +9,7 @@ use common::nn::bert::{self, BertError};
 use common::nn::checkpoint::{self, CheckpointError};
 use common::seed;
 use common::text::pieces::{Pieces, PiecesError};
-use common::text::segment;
+use common::text::segment::{self, CHARACTERS, SPACES};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 use tch::nn::VarStore;
@@ -18,19 +18,15 @@ use thiserror::Error;
 use super::Tagger;
 use crate::batch::{Prepared, Row, TooLong};
 use crate::config::{EncoderConfig, HeadKind, TrainConfig};
-use crate::label::LabelSet;
-use crate::lexicon::Lexicon;
 use crate::vocabulary::{SEPARATOR, Vocabulary};
+use common::tagging::label::LabelSet;
+use common::tagging::lexicon::Lexicon;
 
 /// Sentences per batch at prediction; they are sorted by length, so padding is rare. Ours.
 const PREDICT_SENTENCES: usize = 64;
 const WEIGHTS: &str = "model.safetensors";
 const DESCRIPTION: &str = "model.json";
 const DICTIONARY: &str = "dictionary";
-/// Name of the segmenter that makes a word of each character.
-pub const CHARACTERS: &str = "characters";
-/// Name of the segmenter that cuts at spaces.
-pub const SPACES: &str = "spaces";
 
 /// A tagger, its classes, its vocabulary and the configuration it was made with.
 #[derive(Debug)]

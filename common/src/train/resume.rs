@@ -5,16 +5,15 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::files::{self, FileError};
-use common::formats::Sentence;
-use common::nn::checkpoint::{self, CheckpointError, named};
-use common::optim::StateError;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
+use tch::nn::VarStore;
 use thiserror::Error;
 
 use super::{Checkpoints, History, State};
-use crate::model::Model;
+use crate::files::{self, FileError};
+use crate::nn::checkpoint::{self, CheckpointError, named};
+use crate::optim::StateError;
 
 const DESCRIPTION: &str = "last.json";
 const WEIGHTS: &str = "weights.";
@@ -51,14 +50,18 @@ pub enum ResumeError {
     },
 }
 
-/// What must be equal for a run to go on from a checkpoint.
+/// What must be equal for a run to go on from a checkpoint; the texts are [`digest`]s.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Identity {
-    configuration: String,
-    training_data: String,
-    development_data: String,
-    seed: u64,
+pub struct Identity {
+    /// Of the configuration.
+    pub configuration: String,
+    /// Of the training sentences.
+    pub training_data: String,
+    /// Of the development sentences.
+    pub development_data: String,
+    /// Run seed.
+    pub seed: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,15 +78,6 @@ struct Description {
 }
 
 impl Identity {
-    pub(super) fn new(model: &Model, train: &[Sentence], dev: &[Sentence], seed: u64) -> Self {
-        Self {
-            configuration: digest(&model.config),
-            training_data: digest(&train),
-            development_data: digest(&dev),
-            seed,
-        }
-    }
-
     fn difference(&self, other: &Self) -> Option<&'static str> {
         [
             ("configuration", self.configuration == other.configuration),
@@ -97,7 +91,10 @@ impl Identity {
 }
 
 /// Sha256 of a value's JSON.
-fn digest(value: &impl Serialize) -> String {
+///
+/// # Panics
+/// For a value that is no JSON, as maps with keys other than strings are not.
+pub fn digest(value: &impl Serialize) -> String {
     let json = serde_json::to_vec(value).expect("configurations and sentences have only strings and numbers");
     files::sha256_hex(&json)
 }
@@ -106,12 +103,12 @@ fn digest(value: &impl Serialize) -> String {
 pub(super) fn write(
     checkpoints: &Checkpoints,
     identity: &Identity,
-    model: &Model,
+    store: &VarStore,
     state: &State,
 ) -> Result<(), ResumeError> {
     let Some(folder) = &checkpoints.folder else { return Ok(()) };
     files::make_folder(folder)?;
-    let weights = named(&model.store);
+    let weights = named(store);
     let best = weights
         .iter()
         .zip(&state.best)
@@ -154,7 +151,7 @@ fn forget_others(folder: &Path, kept: &str) {
 pub(super) fn read(
     checkpoints: &Checkpoints,
     identity: &Identity,
-    model: &Model,
+    store: &VarStore,
     state: &mut State,
 ) -> Result<(), ResumeError> {
     let Some(folder) = &checkpoints.folder else { return Ok(()) };
@@ -171,9 +168,9 @@ pub(super) fn read(
         let own = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)));
         own.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect()
     };
-    checkpoint::fill(&model.store, part(WEIGHTS), &path)?;
+    checkpoint::fill(store, part(WEIGHTS), &path)?;
     let mut best = part(BEST);
-    state.best = named(&model.store).iter().filter_map(|(name, _)| best.remove(name)).collect();
+    state.best = named(store).iter().filter_map(|(name, _)| best.remove(name)).collect();
     let optimiser: Vec<(String, Tensor)> = tensors
         .iter()
         .filter(|(name, _)| name.starts_with(OPTIMISER))

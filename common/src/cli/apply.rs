@@ -5,26 +5,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Args;
-use common::device::Choice;
-use common::formats::conll::{self, Reader};
-use common::formats::{AnnotatedText, Lines, Scheme, Sentence, jsonl};
-use common::metrics::entity::{EntityScores, Errors, Scores};
-use common::metrics::overlap::{Overlap, Reading};
-use common::text::segment::{Segmenter, build_dictionary};
 use serde_json::json;
 
-use super::Columns;
-use crate::model::Model;
+use super::annotated::Columns;
+use crate::device::Choice;
+use crate::formats::conll::{self, Reader};
+use crate::formats::{self, AnnotatedText, Lines, Scheme, Sentence, Span, jsonl};
+use crate::metrics::entity::{EntityScores, Errors, Scores};
+use crate::metrics::overlap::{Overlap, Reading};
+use crate::text::segment::Segmenter;
 
 /// Sentences that are tagged together while streaming. Ours: enough for full batches, soon enough to be seen.
 const STREAMED_SENTENCES: usize = 256;
 
 /// Options of `predict`.
 #[derive(Debug, Args)]
-pub(super) struct PredictArguments {
+pub struct PredictArguments {
     /// Folder that `train` wrote
     #[arg(long, value_name = "FOLDER")]
-    model: PathBuf,
+    pub model: PathBuf,
     /// Words, one per line with a blank line between sentences; further columns are ignored; `-` is standard input
     #[arg(default_value = "-")]
     input: PathBuf,
@@ -36,20 +35,26 @@ pub(super) struct PredictArguments {
     to: Scheme,
     /// auto, cpu, cuda or cuda:NUMBER
     #[arg(long, default_value = "auto")]
-    device: Choice,
+    pub device: Choice,
     /// Column of the word, from 0; negative counts from the end
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     word_column: isize,
 }
 
-pub(super) fn predict(arguments: &PredictArguments) -> Result<()> {
-    let model = Model::load(&arguments.model, arguments.device.open()?)?;
+/// Entities of sentences, as a model finds them.
+pub type Tag<'a> = dyn FnMut(&[Sentence]) -> Result<Vec<Vec<Span>>> + 'a;
+
+/// Tags the input with `tag` as it comes; `segmentation` is the name of the segmenter that cuts text into words.
+///
+/// # Errors
+/// Malformed input, a model that fails, unwritable output.
+pub fn predict(arguments: &PredictArguments, segmentation: &str, tag: &mut Tag<'_>) -> Result<()> {
     let mut lines: Lines<Box<dyn io::BufRead>> = match arguments.input.to_str() {
         Some("-") => Lines::new(Path::new("<stdin>"), Box::new(BufReader::new(io::stdin()))),
-        _ => common::formats::open(&arguments.input)?,
+        _ => formats::open(&arguments.input)?,
     };
     if arguments.text {
-        let segmenter = Segmenter::open(&model.segmentation)?;
+        let segmenter = Segmenter::open(segmentation)?;
         let next = || {
             let line = lines.next_line()?;
             Ok(line.map(|(_, text)| {
@@ -58,13 +63,13 @@ pub(super) fn predict(arguments: &PredictArguments) -> Result<()> {
                 text.into_words(&offsets).sentence
             }))
         };
-        return stream(&model, next, |sentence| jsonl::to_line(&as_text(sentence)) + "\n");
+        return stream(tag, next, |sentence| jsonl::to_line(&as_text(sentence)) + "\n");
     }
     let options =
         conll::ConllOptions { word: Some(arguments.word_column), tagged: false, ..Default::default() };
     let mut reader = Reader::new(lines, &options);
     let next = || Ok(reader.next_sentence()?.map(|(sentence, _)| sentence));
-    stream(&model, next, |sentence| {
+    stream(tag, next, |sentence| {
         let tags = arguments.to.encode(&sentence.spans, sentence.words.len());
         conll::to_text(&sentence.words, &tags)
     })
@@ -72,7 +77,7 @@ pub(super) fn predict(arguments: &PredictArguments) -> Result<()> {
 
 /// Tags sentences as they come and writes each as `show` gives it.
 fn stream(
-    model: &Model,
+    tag: &mut Tag<'_>,
     mut next: impl FnMut() -> Result<Option<Sentence>>,
     show: impl Fn(Sentence) -> String,
 ) -> Result<()> {
@@ -83,7 +88,7 @@ fn stream(
         let ended = sentence.is_none();
         waiting.extend(sentence);
         if ended || waiting.len() == STREAMED_SENTENCES {
-            let predicted = model.predict(&waiting)?;
+            let predicted = tag(&waiting)?;
             for (sentence, spans) in waiting.drain(..).zip(predicted) {
                 output.write_all(show(Sentence { spans, ..sentence }).as_bytes())?;
             }
@@ -95,24 +100,9 @@ fn stream(
     }
 }
 
-/// Options of `dictionary`.
-#[derive(Debug, Args)]
-pub(super) struct DictionaryArguments {
-    /// Folder with *.csv, matrix.def, char.def and unk.def, such as /usr/share/mecab/dic/ipadic of Debian's mecab-ipadic
-    source: PathBuf,
-    /// File to write
-    out: PathBuf,
-}
-
-pub(super) fn dictionary(arguments: &DictionaryArguments) -> Result<()> {
-    build_dictionary(&arguments.source, &arguments.out)?;
-    println!("{}", arguments.out.display());
-    Ok(())
-}
-
 /// Options of `evaluate`.
 #[derive(Debug, Args)]
-pub(super) struct EvaluateArguments {
+pub struct EvaluateArguments {
     /// Annotated file with the truth
     gold: PathBuf,
     /// The same sentences with predicted entities
@@ -124,7 +114,11 @@ pub(super) struct EvaluateArguments {
     columns: Columns,
 }
 
-pub(super) fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
+/// Scores predicted entities against gold entities.
+///
+/// # Errors
+/// Unreadable files, files of different sentences.
+pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
     let gold = arguments.columns.read(std::slice::from_ref(&arguments.gold))?;
     let predicted = arguments.columns.read(std::slice::from_ref(&arguments.predicted))?;
     check_same(arguments, &gold, &predicted)?;
@@ -197,7 +191,7 @@ fn check_same(arguments: &EvaluateArguments, gold: &[Sentence], predicted: &[Sen
 
 /// Options of `convert`.
 #[derive(Debug, Args)]
-pub(super) struct ConvertArguments {
+pub struct ConvertArguments {
     /// Annotated files: CoNLL columns, .knp, Stockmark .json, .jsonl with spans; .gz too
     #[arg(required = true)]
     input: Vec<PathBuf>,
@@ -215,14 +209,18 @@ enum Target {
 }
 
 impl std::str::FromStr for Target {
-    type Err = common::formats::UnknownScheme;
+    type Err = formats::UnknownScheme;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "jsonl" { Ok(Self::Jsonl) } else { text.parse().map(Self::Columns) }
     }
 }
 
-pub(super) fn convert(arguments: &ConvertArguments) -> Result<()> {
+/// Rewrites annotated files.
+///
+/// # Errors
+/// Unreadable files.
+pub fn convert(arguments: &ConvertArguments) -> Result<()> {
     let sentences = arguments.columns.read(&arguments.input)?;
     let mut output = io::stdout().lock();
     for sentence in sentences {

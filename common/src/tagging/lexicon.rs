@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use common::formats::Sentence;
 use serde::{Deserialize, Serialize};
+
+use crate::formats::Sentence;
 
 /// Words (lower-cased, digits as `0`) and characters of the training sentences.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

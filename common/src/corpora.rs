@@ -1,27 +1,27 @@
-//! The public corpora of the experiment with their splits, and a user's annotated files.
+//! The public corpora of the experiments on named entities with their splits, and a user's annotated files.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-use common::data::DataSet;
-use common::files;
-use common::formats::conll::{self, ConllOptions};
-use common::formats::jsonl::{self, Record};
-use common::formats::knp::{self, KnpOptions, Tags};
-use common::formats::{AnnotatedText, Sentence, Span, stockmark};
-use common::seed;
-use common::text::segment::Segmenter;
 use rand::Rng;
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::data::DataSet;
+use crate::formats::conll::{self, ConllOptions};
+use crate::formats::jsonl::{self, Record};
+use crate::formats::knp::{self, KnpOptions, Tags};
+use crate::formats::{AnnotatedText, ParseError, Sentence, Span, stockmark};
+use crate::text::segment::Segmenter;
+use crate::{files, seed};
 
 /// Training, development and test sentences of one corpus.
 #[derive(Clone, Debug)]
 pub struct Splits {
     /// Sentences to learn from.
     pub train: Vec<Sentence>,
-    /// Sentences that choose epochs, λ and the other losses' settings.
+    /// Sentences that choose epochs and settings.
     pub dev: Vec<Sentence>,
     /// Sentences that are scored once.
     pub test: Vec<Sentence>,
@@ -41,6 +41,14 @@ pub enum CorpusName {
     Btc,
     /// WNUT-2017: English social media with emerging entities, six types; the hard case.
     Wnut17,
+    /// Universal NER: English web text (EWT) to learn from, without development and test sentences.
+    Ewt,
+    /// WikiNEuRal English: silver annotation of Wikipedia, four types.
+    WikineuralEn,
+    /// WikiNEuRal Spanish, in the same way.
+    WikineuralEs,
+    /// WikiGold: English Wikipedia, four types, without development and test sentences.
+    Wikigold,
 }
 
 impl fmt::Display for CorpusName {
@@ -51,6 +59,10 @@ impl fmt::Display for CorpusName {
             Self::Bosque => "bosque",
             Self::Btc => "btc",
             Self::Wnut17 => "wnut17",
+            Self::Ewt => "ewt",
+            Self::WikineuralEn => "wikineural-en",
+            Self::WikineuralEs => "wikineural-es",
+            Self::Wikigold => "wikigold",
         })
     }
 }
@@ -61,9 +73,11 @@ impl CorpusName {
         match self {
             Self::Wac => "wac-knp",
             Self::Stockmark => "stockmark-ner-wikipedia",
-            Self::Bosque => "uner-en-pt",
+            Self::Bosque | Self::Ewt => "uner-en-pt",
             Self::Btc => "broad-twitter",
             Self::Wnut17 => "wnut17",
+            Self::WikineuralEn | Self::WikineuralEs => "wikineural-en-es",
+            Self::Wikigold => "wikigold",
         }
     }
 
@@ -75,19 +89,22 @@ impl CorpusName {
             Self::Bosque => &["pt_bosque-ud-train.iob2", "pt_bosque-ud-dev.iob2", "pt_bosque-ud-test.iob2"],
             Self::Btc => &["a.conll", "b.conll", "e.conll", "f.conll", "g.conll", "h.conll"],
             Self::Wnut17 => &["wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated"],
+            Self::Ewt => &["en_ewt-ud-dev.iob2", "en_ewt-ud-test.iob2"],
+            Self::WikineuralEn => &["en.val.conllu.gz", "en.test.conllu.gz"],
+            Self::WikineuralEs => &["es.val.conllu.gz", "es.test.conllu.gz"],
+            Self::Wikigold => &["wikigold.conll.txt"],
         }
     }
 
     /// Its sentences with their official split; where there is none (Stockmark), 80/10/10 by a hash of the page,
-    /// so that no page is in two parts.
+    /// so that no page is in two parts. Parts that a corpus lacks are empty.
     ///
     /// # Errors
     /// Missing or malformed files.
-    pub fn read(self, set: &DataSet) -> Result<Splits> {
+    pub fn read(self, set: &DataSet) -> Result<Splits, ParseError> {
         let path = |index: usize| set.folder.join(self.files()[index]);
-        let columns = |index: usize| {
-            Ok::<_, anyhow::Error>(conll::read(&path(index), &ConllOptions::default())?.sentences)
-        };
+        let columns =
+            |index: usize| conll::read(&path(index), &ConllOptions::default()).map(|corpus| corpus.sentences);
         match self {
             Self::Wac => {
                 let options = KnpOptions { tags: Tags::Morphemes, optional: false };
@@ -107,6 +124,16 @@ impl CorpusName {
                     train.extend(columns(section)?);
                 }
                 Ok(Splits { train, dev, test: columns(3)? })
+            }
+            // Both published parts of the English text: its training part is not among the files.
+            Self::Ewt => Ok(Splits { train: [columns(0)?, columns(1)?].concat(), dev: vec![], test: vec![] }),
+            Self::Wikigold => Ok(Splits { train: columns(0)?, dev: vec![], test: vec![] }),
+            Self::WikineuralEn | Self::WikineuralEs => {
+                // The published training part is not among the files: the validation part is learned from, its last fifth
+                // chooses.
+                let mut train = columns(0)?;
+                let dev = train.split_off(train.len() * 4 / 5);
+                Ok(Splits { train, dev, test: columns(1)? })
             }
         }
     }
@@ -222,11 +249,22 @@ impl ReadFiles {
     }
 }
 
+/// A user's annotated files that cannot be read.
+#[derive(Debug, Error)]
+pub enum CorpusError {
+    /// A malformed or missing file.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// Nothing in them.
+    #[error("no sentence in {0} files")]
+    Empty(usize),
+}
+
 /// Sentences of a user's annotated files.
 ///
 /// # Errors
 /// Missing, malformed or empty files.
-pub fn read_files(paths: &[PathBuf], reading: &Reading) -> Result<ReadFiles> {
+pub fn read_files(paths: &[PathBuf], reading: &Reading) -> Result<ReadFiles, CorpusError> {
     let mut read = ReadFiles::default();
     for path in paths {
         match Format::of(path) {
@@ -249,7 +287,7 @@ pub fn read_files(paths: &[PathBuf], reading: &Reading) -> Result<ReadFiles> {
         }
     }
     if read.sentences.is_empty() {
-        bail!("no sentence in {} files", paths.len());
+        return Err(CorpusError::Empty(paths.len()));
     }
     Ok(read)
 }

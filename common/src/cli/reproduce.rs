@@ -1,0 +1,205 @@
+//! What a `reproduce` does around its jobs: data root, run folder, worker processes, stopping, the finished report.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::device::Choice;
+use crate::report::{Report, claim_table, publish};
+use crate::run::{Run, Status};
+use crate::workers::{Job, Workers};
+use crate::{data, interrupt, progress};
+
+/// Options of every `reproduce` besides its preset.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Folder of the data sets [default: $BENKYOKAI_DATA, or `data` in the workspace]
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Go on with an interrupted run
+    #[arg(long, value_name = "RUN")]
+    resume: Option<PathBuf>,
+    /// Folder of the run directories [default: `runs/CRATE` in the workspace]
+    #[arg(long, value_name = "FOLDER")]
+    runs: Option<PathBuf>,
+    /// Also copy the finished report here
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Worker processes, each with one thread [default: the number of cores, at most 4]
+    #[arg(long)]
+    workers: Option<usize>,
+    /// Stop cleanly after this many minutes; `--resume` goes on
+    #[arg(long)]
+    max_minutes: Option<f64>,
+    /// Device of the workers: auto, cpu, cuda or cuda:NUMBER
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// No progress on standard error
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Options of the hidden `worker` that carries out jobs.
+#[derive(Clone, Debug, Args)]
+pub struct WorkerOptions {
+    /// Data root
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Device
+    #[arg(long)]
+    pub device: Choice,
+    /// Missing data sets are replaced by generated text
+    #[arg(long)]
+    pub generate: bool,
+}
+
+/// Which experiment a run belongs to.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// Name of the crate, which is that of its program.
+    pub name: &'static str,
+    /// Name of the preset.
+    pub preset: String,
+    /// The workspace: its data, runs and commit belong to the reports.
+    pub workspace: PathBuf,
+}
+
+/// Jobs with their outcomes.
+pub type Done<J> = Vec<(J, <J as Job>::Outcome)>;
+
+/// A run under way.
+#[derive(Debug)]
+pub struct Conduct {
+    /// How workers are started.
+    pub workers: Workers,
+    /// Folder of the run.
+    pub folder: PathBuf,
+    /// Data root.
+    pub data: PathBuf,
+    started: Instant,
+    limit_s: f64,
+    quiet: bool,
+}
+
+impl Experiment {
+    /// The experiment of a crate with this manifest folder.
+    pub fn of(name: &'static str, manifest: &str, preset: &str) -> Self {
+        let folder = PathBuf::from(manifest);
+        let workspace = folder.parent().map(PathBuf::from).unwrap_or(folder);
+        Self { name, preset: preset.to_owned(), workspace }
+    }
+
+    /// The command that a reader types to get this report.
+    pub fn command(&self) -> String {
+        format!("cargo run -p {} -- reproduce --preset {}", self.name, self.preset)
+    }
+}
+
+impl Options {
+    /// The data root: what was typed, what the environment names, or `data` in the workspace.
+    pub fn data_root(&self, experiment: &Experiment) -> PathBuf {
+        let environment = std::env::var("BENKYOKAI_DATA").ok();
+        data::root(self.data.as_deref(), environment.as_deref(), &experiment.workspace)
+    }
+
+    /// The device that was ordered, for the facts of a report.
+    ///
+    /// # Errors
+    /// A name that is none, a device that is not there.
+    pub fn device(&self) -> Result<tch::Device> {
+        Ok(self.device.parse::<Choice>()?.open()?)
+    }
+
+    /// Carries out a run of a design: makes or reopens its folder, lets `body` do the work, records how it went, publishes
+    /// the report. `variables` are set for each worker; `generate` tells workers to replace missing data.
+    ///
+    /// # Errors
+    /// Those of `body`, an unwritable folder.
+    pub fn conduct(
+        &self,
+        experiment: &Experiment,
+        design: &str,
+        generate: bool,
+        variables: Vec<(String, String)>,
+        body: impl FnOnce(&Conduct) -> Result<Option<Report>>,
+    ) -> Result<ExitCode> {
+        let started = Instant::now();
+        let base =
+            self.runs.clone().unwrap_or_else(|| experiment.workspace.join("runs").join(experiment.name));
+        let argv = std::env::args().collect();
+        let resume = self.resume.as_deref();
+        let run = Run::of_design(&base, &experiment.preset, design, resume, SystemTime::now(), argv)?;
+        let folder = run.folder().to_owned();
+        let conduct = self.start(experiment, generate, variables, folder.clone(), started);
+        let finished = conduct.and_then(|conduct| body(&conduct));
+        let status = match &finished {
+            Ok(Some(_)) => Status::Complete,
+            Ok(None) => Status::Stopped,
+            Err(_) => Status::Failed,
+        };
+        run.finish(status, SystemTime::now())?;
+        let Some(report) = finished? else {
+            eprintln!("stopped early; go on with: {} --resume {}", experiment.command(), folder.display());
+            return Ok(ExitCode::from(interrupt::EXIT_CODE));
+        };
+        let published = match &self.out {
+            Some(out) => publish(&folder, out)?,
+            None => folder,
+        };
+        println!("{}", claim_table(&report));
+        println!("{}", published.join("report.html").display());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn start(
+        &self,
+        experiment: &Experiment,
+        generate: bool,
+        variables: Vec<(String, String)>,
+        folder: PathBuf,
+        started: Instant,
+    ) -> Result<Conduct> {
+        let data = self.data_root(experiment);
+        let cores = || std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
+        let program = std::env::current_exe().context("finding this program's own file")?;
+        let text = |path: &Path| path.display().to_string();
+        let mut command = vec![text(&program), "worker".into(), "--data".into(), text(&data)];
+        command.extend(["--device".to_owned(), self.device.clone()]);
+        command.extend(generate.then(|| "--generate".to_owned()));
+        let count = self.workers.unwrap_or_else(cores);
+        let workers = Workers { command, variables, count, store: folder.join("jobs") };
+        interrupt::listen();
+        let limit_s = self.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
+        Ok(Conduct { workers, folder, data, started, limit_s, quiet: self.quiet })
+    }
+}
+
+impl Conduct {
+    /// Jobs with their outcomes, in order; `None` when the run was asked to stop. `message` says in few words how one went.
+    ///
+    /// # Errors
+    /// A failed job.
+    pub fn phase<J: Job + Clone>(
+        &self,
+        name: &str,
+        jobs: &[J],
+        message: impl Fn(&J, &J::Outcome) -> String,
+    ) -> Result<Option<Done<J>>> {
+        let bar = progress::bar(name, jobs.len(), self.quiet);
+        let outcomes = self.workers.run(jobs, |job, outcome| {
+            bar.inc(1);
+            bar.set_message(message(job, outcome));
+            !interrupt::asked() && self.wall_s() < self.limit_s
+        })?;
+        bar.finish_and_clear();
+        Ok(outcomes.map(|outcomes| jobs.iter().cloned().zip(outcomes).collect()))
+    }
+
+    /// Wall time of this invocation so far, in seconds.
+    pub fn wall_s(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+}
