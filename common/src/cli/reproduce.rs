@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::device::Choice;
+use crate::nn::gemm;
 use crate::report::{Report, claim_table, publish};
 use crate::run::{Run, Status};
 use crate::workers::{Job, Workers};
@@ -54,6 +55,37 @@ pub struct WorkerOptions {
     /// Missing data sets are replaced by generated text
     #[arg(long)]
     pub generate: bool,
+}
+
+/// What workers that train need in their environment: each would time the matrix libraries anew, and equal runs could get
+/// different bits; and the allocator would give training's buffers back and ask for them again at every step.
+pub fn steady() -> Vec<(String, String)> {
+    let variables = [
+        (gemm::VARIABLE, gemm::active().to_string()),
+        ("RAYON_NUM_THREADS", "1".to_owned()),
+        ("MALLOC_MMAP_THRESHOLD_", "268435456".to_owned()),
+        ("MALLOC_TRIM_THRESHOLD_", "268435456".to_owned()),
+        ("MALLOC_TOP_PAD_", "67108864".to_owned()),
+    ];
+    variables.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// Those of the data sets that are not below `root`, after a warning: only a preset that `may_generate` stand-ins goes on
+/// without them.
+///
+/// # Errors
+/// The command that fetches the first missing one.
+pub fn missing(root: &Path, names: &[&str], may_generate: bool) -> Result<Vec<String>> {
+    let missing = data::missing(root, names)?;
+    if !may_generate {
+        missing.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))?;
+        return Ok(Vec::new());
+    }
+    missing.iter().for_each(|(_, error)| eprintln!("warning: {error}"));
+    if !missing.is_empty() {
+        eprintln!("warning: generated stand-ins are used for all data sets");
+    }
+    Ok(missing.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Which experiment a run belongs to.
@@ -124,7 +156,7 @@ impl Options {
         design: &str,
         generate: bool,
         variables: Vec<(String, String)>,
-        body: impl FnOnce(&Conduct) -> Result<Option<Report>>,
+        body: impl FnOnce(&mut Conduct) -> Result<Option<Report>>,
     ) -> Result<ExitCode> {
         let started = Instant::now();
         let base =
@@ -134,7 +166,7 @@ impl Options {
         let run = Run::of_design(&base, &experiment.preset, design, resume, SystemTime::now(), argv)?;
         let folder = run.folder().to_owned();
         let conduct = self.start(experiment, generate, variables, folder.clone(), started);
-        let finished = conduct.and_then(|conduct| body(&conduct));
+        let finished = conduct.and_then(|mut conduct| body(&mut conduct));
         let status = match &finished {
             Ok(Some(_)) => Status::Complete,
             Ok(None) => Status::Stopped,
@@ -178,6 +210,19 @@ impl Options {
 }
 
 impl Conduct {
+    /// Another data root for this run and its workers.
+    pub fn read_from(&mut self, data: PathBuf) {
+        if let Some(place) = self.workers.command.iter_mut().skip_while(|word| *word != "--data").nth(1) {
+            *place = data.display().to_string();
+        }
+        self.data = data;
+    }
+
+    /// Further options of the workers.
+    pub fn order(&mut self, options: impl IntoIterator<Item = String>) {
+        self.workers.command.extend(options);
+    }
+
     /// Jobs with their outcomes, in order; `None` when the run was asked to stop. `message` says in few words how one went.
     ///
     /// # Errors

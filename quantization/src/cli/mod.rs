@@ -8,7 +8,6 @@ mod inspect;
 mod quantize;
 #[cfg(feature = "tensor")]
 mod reproduce;
-mod runs;
 mod shared;
 mod show;
 #[cfg(feature = "tensor")]
@@ -19,6 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use common::cli::reports;
 use common::interrupt;
 
 use crate::convert::ConvertError;
@@ -65,9 +65,9 @@ enum Verb {
     #[cfg(feature = "tensor")]
     Reproduce(reproduce::Arguments),
     /// Render a report.json again as Markdown and HTML
-    Report(runs::ReportArguments),
+    Report(reports::ReportArguments),
     /// Compare the claims of two or more reports
-    Compare(runs::CompareArguments),
+    Compare(reports::CompareArguments),
     #[cfg(feature = "tensor")]
     #[command(hide = true)]
     Worker(reproduce::WorkerArguments),
@@ -106,16 +106,9 @@ fn carry_out(verb: Verb) -> Result<ExitCode> {
         Verb::TrainBitnet(arguments) => train::run(&arguments),
         #[cfg(feature = "tensor")]
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
-        Verb::Report(arguments) => runs::report(&arguments).map(done),
-        Verb::Compare(arguments) => runs::compare(&arguments).map(done),
+        Verb::Report(arguments) => reports::report(&arguments).map(done),
+        Verb::Compare(arguments) => reports::compare(&arguments).map(done),
         #[cfg(feature = "tensor")]
         Verb::Worker(arguments) => reproduce::work(&arguments).map(done),
     }
-}
-
-/// The workspace this program was built in: its data, runs and commit belong to the reports.
-#[cfg(feature = "tensor")]
-fn workspace() -> std::path::PathBuf {
-    let crate_folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    crate_folder.parent().map(std::path::PathBuf::from).unwrap_or(crate_folder)
 }

@@ -2,23 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use common::device::{self, Choice};
-use common::nn::gemm;
-use common::report::{Report, claim_table, publish};
-use common::run::{Run, Status};
+use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing, steady};
+use common::outcome::{Outcome, repeat_check};
+use common::report::Report;
 use common::workers::{Job as _, Workers, serve};
-use common::{claims, data, interrupt, progress};
+use common::{claims, data, device, interrupt};
 
-use super::workspace;
 use crate::experiment::design::{Job, Preset, Study};
 use crate::experiment::{
     Circumstances, DATA_SETS, ENCODER, Finished, Places, QUESTIONS, carry_out, generate, report,
 };
-use common::outcome::{Outcome, repeat_check};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -26,37 +22,15 @@ pub(super) struct Arguments {
     /// How much to run
     #[arg(long, value_enum, default_value = "quick")]
     preset: PresetName,
-    /// Folder of the data sets [default: $BENKYOKAI_DATA, or `data` in the workspace]
-    #[arg(long)]
-    data: Option<PathBuf>,
     /// Folder of all-MiniLM-L6-v2 or another BERT sentence encoder, for the studies on one [default: `all-minilm-l6-v2` among
     /// the data sets, where it is there]
     #[arg(long, value_name = "FOLDER")]
     minilm: Option<PathBuf>,
-    /// Go on with an interrupted run
-    #[arg(long, value_name = "RUN")]
-    resume: Option<PathBuf>,
-    /// Folder of the run directories [default: `runs/quantization` in the workspace]
-    #[arg(long, value_name = "FOLDER")]
-    runs: Option<PathBuf>,
-    /// Also copy the finished report here
-    #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
-    /// Worker processes, each with one thread [default: the number of cores, at most 4]
-    #[arg(long)]
-    workers: Option<usize>,
     /// Only the studies whose description contains this, such as `gptq` or `subject stories`; claims on others are not run
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
-    /// Stop cleanly after this many minutes; `--resume` goes on
-    #[arg(long)]
-    max_minutes: Option<f64>,
-    /// Device of the workers, for what is trained and for the encoder: auto, cpu, cuda or cuda:NUMBER
-    #[arg(long, default_value = "cpu")]
-    device: String,
-    /// No progress on standard error
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,39 +46,36 @@ enum PresetName {
 /// Options of `worker`.
 #[derive(Debug, Args)]
 pub(super) struct WorkerArguments {
-    #[arg(long)]
-    data: PathBuf,
+    #[command(flatten)]
+    options: WorkerOptions,
     #[arg(long)]
     minilm: Option<PathBuf>,
-    #[arg(long)]
-    device: Choice,
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
     // The parent decides when to stop: a worker finishes its job.
     interrupt::listen();
     tch::set_num_threads(1);
-    let device = arguments.device.open()?;
-    let places = Places { root: arguments.data.clone(), encoder: arguments.minilm.clone(), device };
+    let WorkerOptions { data, device, .. } = &arguments.options;
+    let places = Places { root: data.clone(), encoder: arguments.minilm.clone(), device: device.open()? };
     let work = |job: &Job| carry_out(job, &places).map_err(|error| format!("{error:#}"));
     Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let started = Instant::now();
     let preset = match arguments.preset {
         PresetName::Quick => Preset::Quick,
         PresetName::Cpu => Preset::Cpu,
         PresetName::Full => Preset::Full,
     };
-    let environment = std::env::var("BENKYOKAI_DATA").ok();
-    let root = data::root(arguments.data.as_deref(), environment.as_deref(), &workspace());
-    let device = arguments.device.parse::<Choice>()?.open()?;
-    let generated = missing(preset, &root)?;
+    let experiment = Experiment::of("quantization", env!("CARGO_MANIFEST_DIR"), preset.name());
+    let options = &arguments.options;
+    let root = options.data_root(&experiment);
+    let generated = missing(&root, &DATA_SETS, preset == Preset::Quick)?;
     if arguments.minilm.is_some() {
         data::locate(&root, QUESTIONS)?;
     }
-    let mut places = Places::find(&root, arguments.minilm.as_deref(), device);
+    let mut places = Places::find(&root, arguments.minilm.as_deref(), options.device()?);
     if !generated.is_empty() {
         places.encoder = None; // stand-ins are for all data sets, and no encoder is among them
     }
@@ -124,114 +95,45 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             "note: no `{ENCODER}` and `{QUESTIONS}` among the data sets: the claims on an encoder are not run"
         );
     }
-    let run = open_run(arguments, preset, &jobs)?;
+    let design = serde_json::to_string_pretty(&jobs)?;
+    options.conduct(&experiment, &design, false, steady(), |conduct| {
+        carry_through(conduct, &experiment, preset, &jobs, (places, generated))
+    })
+}
+
+/// Runs the jobs, judges, writes the report into the run's folder; `None` when the run was asked to stop.
+fn carry_through(
+    conduct: &mut Conduct,
+    experiment: &Experiment,
+    preset: Preset,
+    jobs: &[Job],
+    (mut places, generated): (Places, Vec<String>),
+) -> Result<Option<Report>> {
+    let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     if !generated.is_empty() {
-        places.root = run.folder().join("generated");
+        places.root = conduct.folder.join("generated");
         if !places.root.exists() {
             generate(&places.root)?;
         }
+        conduct.read_from(places.root.clone());
     }
-    let finished = carry_through(arguments, preset, jobs, (places, generated), run.folder(), started);
-    let status = match &finished {
-        Ok(Some(_)) => Status::Complete,
-        Ok(None) => Status::Stopped,
-        Err(_) => Status::Failed,
-    };
-    let folder = run.folder().to_owned();
-    run.finish(status, SystemTime::now())?;
-    let Some(report) = finished? else {
-        eprintln!("stopped early; go on with: {} --resume {}", command_line(preset), folder.display());
-        return Ok(ExitCode::from(interrupt::EXIT_CODE));
-    };
-    let published = match &arguments.out {
-        Some(out) => publish(&folder, out)?,
-        None => folder,
-    };
-    println!("{}", claim_table(&report));
-    println!("{}", published.join("report.html").display());
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Runs the jobs, judges, writes the report into `folder`; `None` when the run was asked to stop.
-fn carry_through(
-    arguments: &Arguments,
-    preset: Preset,
-    jobs: Vec<Job>,
-    (places, generated): (Places, Vec<String>),
-    folder: &Path,
-    started: Instant,
-) -> Result<Option<Report>> {
-    let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
-    let program = std::env::current_exe().context("finding this program's own file")?;
-    let text = |path: &Path| path.display().to_string();
-    let mut command = vec![text(&program), "worker".into(), "--data".into(), text(&places.root)];
-    command.extend(["--device".into(), arguments.device.clone()]);
     if let Some(encoder) = &places.encoder {
-        command.extend(["--minilm".into(), text(encoder)]);
+        conduct.order(["--minilm".to_owned(), encoder.display().to_string()]);
     }
-    let workers = Workers {
-        command,
-        // Each worker would time the matrix libraries anew, and equal runs could get different bits.
-        // Without the others, the allocator gives training's buffers back and asks for them again at every step.
-        variables: vec![
-            (gemm::VARIABLE.to_owned(), gemm::active().to_string()),
-            ("MALLOC_MMAP_THRESHOLD_".to_owned(), "268435456".to_owned()),
-            ("MALLOC_TRIM_THRESHOLD_".to_owned(), "268435456".to_owned()),
-            ("MALLOC_TOP_PAD_".to_owned(), "67108864".to_owned()),
-        ],
-        count: arguments.workers.unwrap_or(cores),
-        store: folder.join("jobs"),
-    };
-    interrupt::listen();
-    let limit_s = arguments.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
-    let bar = progress::bar("studies", jobs.len(), arguments.quiet);
-    let outcomes = workers.run(&jobs, |job, _| {
-        bar.inc(1);
-        bar.set_message(job.describe());
-        !interrupt::asked() && started.elapsed().as_secs_f64() < limit_s
-    })?;
-    bar.finish_and_clear();
-    let Some(outcomes) = outcomes else { return Ok(None) };
-    let jobs: Vec<(Job, Outcome)> = jobs.into_iter().zip(outcomes).collect();
+    let Some(jobs) = conduct.phase("studies", jobs, |job, _| job.describe())? else { return Ok(None) };
     let around = Circumstances {
-        command: command_line(preset),
-        workspace: workspace(),
+        command: experiment.command(),
+        workspace: experiment.workspace.clone(),
         device: device::facts(places.device),
         places,
         generated,
-        workers: workers.count,
-        repeat_check: repeat(&workers, &jobs, folder)?,
-        wall_s: started.elapsed().as_secs_f64(),
+        workers: conduct.workers.count,
+        repeat_check: repeat(&conduct.workers, &jobs, &conduct.folder)?,
+        wall_s: conduct.wall_s(),
     };
-    let report = report(&declared, &Finished { preset, jobs }, &around, folder)?;
-    report.write(folder)?;
+    let report = report(&declared, &Finished { preset, jobs }, &around, &conduct.folder)?;
+    report.write(&conduct.folder)?;
     Ok(Some(report))
-}
-
-/// Data sets that are not below `root`. Only `quick` may go on without them, on generated stand-ins.
-fn missing(preset: Preset, root: &Path) -> Result<Vec<String>> {
-    let missing = data::missing(root, &DATA_SETS)?;
-    if preset != Preset::Quick {
-        missing.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))?;
-        return Ok(Vec::new());
-    }
-    missing.iter().for_each(|(_, error)| eprintln!("warning: {error}"));
-    if !missing.is_empty() {
-        eprintln!("warning: generated stand-ins are used for all data sets");
-    }
-    Ok(missing.into_iter().map(|(name, _)| name).collect())
-}
-
-fn command_line(preset: Preset) -> String {
-    format!("cargo run -p quantization -- reproduce --preset {}", preset.name())
-}
-
-fn open_run(arguments: &Arguments, preset: Preset, jobs: &[Job]) -> Result<Run> {
-    let json = serde_json::to_string_pretty(jobs)?;
-    let base = arguments.runs.clone().unwrap_or_else(|| workspace().join("runs/quantization"));
-    let (now, argv) = (SystemTime::now(), std::env::args().collect());
-    Ok(Run::of_design(&base, preset.name(), &json, arguments.resume.as_deref(), now, argv)?)
 }
 
 /// What repeating the first training job gave.

@@ -5,7 +5,6 @@ mod apply;
 mod evaluate;
 mod index;
 mod reproduce;
-mod runs;
 mod search;
 mod shared;
 mod train;
@@ -15,6 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use common::cli::reports;
 use common::interrupt;
 
 const EXAMPLES: &str = "\
@@ -69,9 +69,9 @@ enum Verb {
     /// Re-test the claims on real data and write the report
     Reproduce(reproduce::Arguments),
     /// Render a report.json again as Markdown and HTML
-    Report(runs::ReportArguments),
+    Report(reports::ReportArguments),
     /// Compare the claims of two or more reports
-    Compare(runs::CompareArguments),
+    Compare(reports::CompareArguments),
     #[command(hide = true)]
     Worker(reproduce::WorkerArguments),
 }
@@ -112,8 +112,8 @@ fn carry_out(verb: Verb) -> Result<ExitCode> {
         Verb::Serve(arguments) => search::serve(&arguments).map(done),
         Verb::Export(arguments) => apply::export(&arguments).map(done),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
-        Verb::Report(arguments) => runs::report(&arguments).map(done),
-        Verb::Compare(arguments) => runs::compare(&arguments).map(done),
+        Verb::Report(arguments) => reports::report(&arguments).map(done),
+        Verb::Compare(arguments) => reports::compare(&arguments).map(done),
         Verb::Worker(arguments) => reproduce::work(&arguments).map(done),
     }
 }
