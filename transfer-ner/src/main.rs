@@ -1,0 +1,2 @@
+//! The `transfer-ner` command.
+fn main() {}
