@@ -44,11 +44,11 @@ fn perturbed(
 ) -> Result<f64, String> {
     let live = network.embed(batch, true);
     let leaf = |tensor: &Tensor| tensor.detach().set_requires_grad(true);
-    let (words, responses) = (leaf(&live.words), live.responses.as_ref().map(leaf));
-    let leaves = live.with(words.shallow_clone(), responses.as_ref().map(Tensor::shallow_clone));
+    let (words, windows) = (leaf(&live.words), live.windows.iter().map(leaf).collect::<Vec<_>>());
+    let leaves = live.with(words.shallow_clone(), windows.iter().map(Tensor::shallow_clone).collect());
     let Losses { tagger, resource } = network.losses(&leaves, batch, output, discriminate, true);
     let mut value = finite("the tagger's loss", &tagger)?;
-    let inputs: Vec<&Tensor> = [&words].into_iter().chain(&responses).collect();
+    let inputs: Vec<&Tensor> = [&words].into_iter().chain(&windows).collect();
     // With a discriminator the tagger's own gradient needs a pass of its own; without one, it is the loss's.
     let own = match &resource {
         Some(loss) => {
@@ -60,12 +60,11 @@ fn perturbed(
     sum(tagger, resource).backward();
     let total: Vec<Tensor> = inputs.iter().map(|leaf| leaf.grad()).collect();
     let own = own.unwrap_or_else(|| total.iter().map(Tensor::shallow_clone).collect());
-    let real = batch.keep.unsqueeze(-1).to_kind(words.kind());
-    let moved = move_along(network, &live, &own, &real, batch, adversarial)?;
+    let moved = move_along(network, &live, &own, batch, adversarial)?;
     let Losses { tagger, .. } = network.losses(&moved, batch, output, false, true);
     value += finite("the tagger's loss on perturbed embeddings", &tagger)?;
     // The first pass ended at the leaves: its gradient goes on from there to the tables together with the second pass.
-    let lives = [&live.words].into_iter().chain(&live.responses);
+    let lives = [&live.words].into_iter().chain(&live.windows);
     let rest = lives
         .zip(&total)
         .filter(|(live, _)| live.requires_grad())
@@ -74,34 +73,31 @@ fn perturbed(
     Ok(value)
 }
 
-/// Embeddings moved by ε along the gradient of the tagger's loss towards words and responses.
+/// Embeddings moved by ε along the gradient of the tagger's loss towards words and windows.
 fn move_along(
     network: &Network,
     live: &Embedded,
     gradients: &[Tensor],
-    real: &Tensor,
     batch: &Batch,
     adversarial: Adversarial,
 ) -> Result<Embedded, String> {
     let (epsilon, released) = match adversarial {
-        Adversarial::None => return Ok(live.with(live.words.shallow_clone(), None)),
+        Adversarial::None => (0.0, false),
         Adversarial::Sentence(epsilon) => (epsilon, false),
         Adversarial::Released(epsilon) => (epsilon, true),
     };
+    let real = batch.keep.unsqueeze(-1).to_kind(live.words.kind());
     let words = &live.words + perturbation(&(&gradients[0] * real), epsilon);
-    let Some((responses, projection)) = live.responses.as_ref().zip(network.projection()) else {
-        return Ok(live.with(words, None));
-    };
-    let [rows, tokens] = [0, 1].map(|axis| batch.keep.size()[axis]);
-    let places = responses.size()[1];
+    let Some(characters) = network.characters() else { return Ok(live.with(words, Vec::new())) };
+    let by_characters = characters.backward(&gradients[1..]);
+    let places = by_characters.size()[1];
     // Padding characters have no embedding to be moved.
-    let within = Tensor::arange(places, (Kind::Int64, responses.device()))
+    let within = Tensor::arange(places, (Kind::Int64, by_characters.device()))
         .unsqueeze(0)
         .lt_tensor(&live.lengths().unsqueeze(-1))
-        .unsqueeze(-1)
-        .to_kind(responses.kind());
-    let by_characters = gradients[1].matmul(&projection.detach().tr()) * &within;
-    let by_sentence = by_characters.view([rows, tokens, places, -1]);
+        .unsqueeze(-1);
+    let [rows, tokens] = [0, 1].map(|axis| batch.keep.size()[axis]);
+    let by_sentence = (by_characters * within).view([rows, tokens, places, -1]);
     let eta = if released {
         released_perturbation(&by_sentence, epsilon)
     } else {
@@ -112,8 +108,7 @@ fn move_along(
             "the perturbation of the characters is not finite: lower epsilon or the learning rate".into()
         );
     }
-    let moved = responses + eta.flatten(0, 1).matmul(&projection);
-    Ok(live.with(words, Some(moved)))
+    Ok(live.with(words, characters.moved(&live.windows, &eta.flatten(0, 1))))
 }
 
 fn sum(tagger: Tensor, resource: Option<Tensor>) -> Tensor {

@@ -1,5 +1,4 @@
 //! The adversaries against numbers of the reference programs' formulas and against finite differences.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use common::tensor::reverse_gradient;
 use common::testing::{gradient_error, max_difference};

@@ -123,24 +123,25 @@ fn gradients_of_a_perturbed_step_are_those_of_its_formula() {
         // η by finite differences of nothing but autograd on the plain loss, held constant below.
         let plain = model.network.embed(&batch, true);
         let words = plain.words.detach().set_requires_grad(true);
-        let responses = plain.responses.as_ref().unwrap().detach().set_requires_grad(true);
-        let leaves = plain.with(words.shallow_clone(), Some(responses.shallow_clone()));
+        let windows: Vec<Tensor> =
+            plain.windows.iter().map(|window| window.detach().set_requires_grad(true)).collect();
+        let leaves = plain.with(words.shallow_clone(), windows.iter().map(Tensor::shallow_clone).collect());
         model.network.losses(&leaves, &batch, Resource::Source, false, true).tagger.backward();
-        let projection = model.network.projection().unwrap().detach();
         let eta_words = perturbation(&words.grad(), 0.5);
-        let places = responses.size()[1];
+        let characters = model.network.characters().unwrap();
+        let by_windows: Vec<Tensor> = windows.iter().map(Tensor::grad).collect();
+        let by_characters = characters.backward(&by_windows);
+        let places = by_characters.size()[1];
         let within = Tensor::arange(places, (Kind::Int64, tch::Device::Cpu))
             .unsqueeze(0)
             .lt_tensor(&plain.lengths().unsqueeze(-1))
             .unsqueeze(-1);
-        let by_characters = responses.grad().matmul(&projection.tr()) * within;
         let shape = [batch.keep.size()[0], batch.keep.size()[1], places, -1];
-        let eta = perturbation(&by_characters.view(shape), 0.5).flatten(0, 1);
+        let eta = perturbation(&(by_characters * within).view(shape), 0.5).flatten(0, 1);
         let total = || {
             let live = model.network.embed(&batch, true);
             let losses = model.network.losses(&live, &batch, Resource::Source, false, true);
-            let projected = eta.matmul(&model.network.projection().unwrap());
-            let moved = live.with(&live.words + &eta_words, live.responses.as_ref().map(|r| r + projected));
+            let moved = live.with(&live.words + &eta_words, characters.moved(&live.windows, &eta));
             let second = model.network.losses(&moved, &batch, Resource::Source, false, true);
             losses.tagger + second.tagger
         };
@@ -206,4 +207,57 @@ fn a_discriminator_changes_no_perturbation() {
     let (tagger, _) = step(&model, Adversarial::None, false);
     // L_CRF + L_CRF' + l_GRAD: the discriminator adds its loss and nothing else.
     assert!((with - without - (plain - tagger)).abs() < 1e-10);
+}
+
+#[test]
+fn windows_are_those_of_a_plain_convolution_forward_and_backward() {
+    let _rng = torch_rng(3);
+    let store = tch::nn::VarStore::new(tch::Device::Cpu);
+    let characters = transfer_ner::model::chars::Characters::new(&store.root(), 9, 5, &[2, 3, 4], 3, 2);
+    let ids = Tensor::from_slice(&[2_i64, 5, 7, 8, 3, 4, 6, 0, 0, 0, 1, 0, 0, 0, 0]).view([3, 5]);
+    let variables = store.variables();
+    let real = ids.not_equal(0).unsqueeze(-1);
+    let embedded = Tensor::embedding(&variables["embedding"], &ids, -1, false, false) * real;
+    let leaf = embedded.detach().set_requires_grad(true);
+    let eta = Tensor::randn([3, 5, 5], (Kind::Float, tch::Device::Cpu)) * ids.not_equal(0).unsqueeze(-1);
+    // The definition: convolve, cut windows that end beyond max(length, 4), take the maximum.
+    let pooled = |embedded: &Tensor| {
+        let words: Vec<Tensor> = [5, 2, 1]
+            .iter()
+            .enumerate()
+            .map(|(row, &length)| {
+                let own = embedded.get(row as i64).narrow(0, 0, length.max(4)).tr().unsqueeze(0);
+                let of_width = |k: i64| {
+                    let weight = &variables[&format!("convolution.{k}.weight")];
+                    let bias = &variables[&format!("convolution.{k}.bias")];
+                    own.conv1d(weight, Some(bias), [1], [0], [1], 1).tanh().amax([2], false).squeeze_dim(0)
+                };
+                Tensor::cat(&[of_width(2), of_width(3), of_width(4)], 0)
+            })
+            .collect();
+        Tensor::stack(&words, 0).select(1, 0).sum(Kind::Float)
+            + Tensor::stack(&words, 0).select(1, 8).sum(Kind::Float)
+    };
+    let windows = characters.windows(&ids);
+    let leaves: Vec<Tensor> = windows.iter().map(|w| w.detach().set_requires_grad(true)).collect();
+    let best = |windows: &[Tensor]| {
+        let of = |place: usize, k: i64, filter: i64| {
+            let bias = variables[&format!("convolution.{k}.bias")].get(filter);
+            (windows[place].select(2, filter).amax([1], false) + bias).tanh().sum(Kind::Float)
+        };
+        of(0, 2, 0) + of(2, 4, 2)
+    };
+    let (mine, theirs) = (best(&leaves), pooled(&leaf));
+    assert!(common::testing::max_difference(&mine, &theirs) < 1e-6);
+    mine.backward();
+    theirs.backward();
+    let by_windows: Vec<Tensor> = leaves
+        .iter()
+        .map(|leaf| if leaf.grad().defined() { leaf.grad() } else { leaf.zeros_like() })
+        .collect();
+    let back = characters.backward(&by_windows) * ids.not_equal(0).unsqueeze(-1);
+    let own = leaf.grad() * ids.not_equal(0).unsqueeze(-1);
+    assert!(common::testing::max_difference(&back, &own) < 1e-6);
+    let moved = characters.moved(&windows, &eta);
+    assert!(common::testing::max_difference(&best(&moved), &pooled(&(embedded + eta))) < 1e-6);
 }

@@ -1,11 +1,14 @@
 //! Character CNN of DATNet: several widths of filters, tanh, maximum over a word, highway layers.
 //!
-//! A convolution is linear in the embeddings, so the table of embeddings is multiplied with all filters once and words gather
-//! rows of the product; the windows are sums of shifted rows. A perturbation of embeddings is one more product.
+//! A convolution is linear in the embeddings, so the table of embeddings is multiplied with the filters once and words gather rows of
+//! the products; what a filter sees in a window is the sum of one row per place. A perturbation of embeddings adds its convolution.
 
 use common::nn::linear::Linear;
-use tch::Tensor;
 use tch::nn::{Init, Path};
+use tch::{Kind, Tensor};
+
+/// What a filter sees at a place that takes no part in the maximum.
+const NEVER: f64 = -1e6;
 
 /// Character embeddings, filters and highway layers.
 #[derive(Debug)]
@@ -61,45 +64,66 @@ impl Characters {
         self.filters.iter().map(|filters| filters.weight.size()[0]).sum()
     }
 
-    /// Embeddings to filter responses, `[character_width, responses]`: for each filter width one block per place in its window.
-    pub fn projection(&self) -> Tensor {
-        let blocks: Vec<Tensor> = self
+    /// What the filters of each width see in the windows of words, `[words, windows, filters]` per width, from ids
+    /// `[words, characters]`; id 0 is padding. Words are padded to the widest filter with embeddings of 0; windows that reach
+    /// further beyond a word never are the maximum.
+    pub fn windows(&self, ids: &Tensor) -> Vec<Tensor> {
+        let ids = ids.constant_pad_nd([0, (self.widest - ids.size()[1]).max(0)]);
+        let n = self.embedding.size()[0];
+        let places = Tensor::arange(ids.size()[1], (Kind::Int64, ids.device()));
+        let behind = ids.eq(0).logical_and(&places.ge(self.widest));
+        let ids = ids.masked_fill(&behind, n);
+        let real = Tensor::arange(n, (Kind::Int64, ids.device())).not_equal(0).unsqueeze(-1);
+        let embedding = &self.embedding * real;
+        let of_width = |filters: &Filters| {
+            let windows = ids.size()[1] - filters.width + 1;
+            let never =
+                Tensor::full([1, filters.weight.size()[0]], NEVER, (embedding.kind(), embedding.device()));
+            let seen = (0..filters.width).map(|place| {
+                let table = embedding.matmul(&filters.weight.select(2, place).tr());
+                let table = Tensor::cat(&[&table, &never], 0);
+                table.index_select(0, &ids.narrow(1, place, windows).flatten(0, 1))
+            });
+            let sum = seen.reduce(|sum, next| sum + next).expect("a filter sees a character");
+            sum.view([ids.size()[0], windows, -1])
+        };
+        self.filters.iter().map(of_width).collect()
+    }
+
+    /// Gradients towards the embeddings of characters, `[words, characters, character_width]`, from those towards windows.
+    pub fn backward(&self, by_windows: &[Tensor]) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let first = &by_windows[0];
+        let places = first.size()[1] + self.filters[0].width - 1;
+        let shape = [first.size()[0], places, self.embedding.size()[1]];
+        let total = Tensor::zeros(shape, (first.kind(), first.device()));
+        for (filters, by_windows) in self.filters.iter().zip(by_windows) {
+            for place in 0..filters.width {
+                let mut part = total.narrow(1, place, by_windows.size()[1]);
+                let _ = part.g_add_(&by_windows.matmul(&filters.weight.select(2, place)));
+            }
+        }
+        total
+    }
+
+    /// Windows when the embeddings of characters, `[words, characters, character_width]`, are moved by `eta`.
+    pub fn moved(&self, windows: &[Tensor], eta: &Tensor) -> Vec<Tensor> {
+        let eta = eta.transpose(1, 2).contiguous();
+        let of_width = |(filters, windows): (&Filters, &Tensor)| {
+            let change = eta.conv1d(&filters.weight, None::<Tensor>, [1], [0], [1], 1);
+            windows + change.transpose(1, 2)
+        };
+        self.filters.iter().zip(windows).map(of_width).collect()
+    }
+
+    /// Vectors of words, `[words, width]`, from their windows. A word's vector depends on nothing but its characters.
+    pub fn pool(&self, windows: &[Tensor]) -> Tensor {
+        let pooled: Vec<Tensor> = self
             .filters
             .iter()
-            .flat_map(|filters| (0..filters.width).map(|place| filters.weight.select(2, place).tr()))
+            .zip(windows)
+            .map(|(filters, windows)| (windows.max_dim(1, false).0 + &filters.bias).tanh())
             .collect();
-        Tensor::cat(&blocks, 1)
-    }
-
-    /// Responses of the characters of words, `[words, characters, responses]`, from ids `[words, characters]`; id 0 is padding,
-    /// whose response is 0. Words are padded to the widest filter.
-    pub fn responses(&self, ids: &Tensor) -> Tensor {
-        let missing = (self.widest - ids.size()[1]).max(0);
-        let ids = ids.constant_pad_nd([0, missing]);
-        let table = self.embedding.matmul(&self.projection());
-        let rows = table.index_select(0, &ids.flatten(0, 1));
-        rows.view([ids.size()[0], ids.size()[1], -1]) * ids.not_equal(0).unsqueeze(-1)
-    }
-
-    /// Vectors of words, `[words, width]`, from their responses and the number of characters of each, `[words]`. A word's vector
-    /// depends on nothing but its characters: a word shorter than the widest filter is padded to it, and windows beyond do not
-    /// take part in the maximum.
-    pub fn pool(&self, responses: &Tensor, lengths: &Tensor) -> Tensor {
-        let places = responses.size()[1];
-        let lengths = lengths.clamp_min(self.widest);
-        let mut start = 0;
-        let mut pooled = Vec::new();
-        for filters in &self.filters {
-            let (kernel, n) = (filters.width, filters.weight.size()[0]);
-            let windows = places - kernel + 1;
-            let shifted = |place: i64| responses.narrow(1, place, windows).narrow(2, start + place * n, n);
-            let sums = (1..kernel).fold(shifted(0), |sums, place| sums + shifted(place));
-            start += kernel * n;
-            let ends = Tensor::arange(windows, (tch::Kind::Int64, responses.device())) + kernel;
-            let beyond = ends.unsqueeze(0).gt_tensor(&lengths.unsqueeze(-1)); // [words, windows]
-            let masked = sums.masked_fill(&beyond.unsqueeze(-1), f64::NEG_INFINITY);
-            pooled.push((masked.amax([1], false) + &filters.bias).tanh());
-        }
         self.highways.iter().fold(Tensor::cat(&pooled, -1), |words, [transform, gate]| {
             let gate = gate.forward(&words).sigmoid();
             let changed = transform.forward(&words).tanh();

@@ -61,11 +61,12 @@ pub struct Surroundings<'a> {
 pub struct Embedded {
     /// Word vectors, `[batch, tokens, width]`.
     pub words: Tensor,
-    /// Responses of the filters to the characters, `[words, characters, responses]`, for each distinct word or each place.
-    pub responses: Option<Tensor>,
-    /// Row of `responses` for each place; absent where there is one row per place.
+    /// What each width of filters sees in the characters, `[words, windows, filters]`, for each distinct word or each place; empty
+    /// without characters.
+    pub windows: Vec<Tensor>,
+    /// Row of the windows for each place; absent where there is one row per place.
     spread: Option<Tensor>,
-    /// Characters of each row of `responses`.
+    /// Characters of each row of the windows.
     lengths: Tensor,
 }
 
@@ -80,12 +81,12 @@ pub struct Losses {
 
 impl Embedded {
     /// The same places with other embeddings.
-    pub fn with(&self, words: Tensor, responses: Option<Tensor>) -> Self {
+    pub fn with(&self, words: Tensor, windows: Vec<Tensor>) -> Self {
         let spread = self.spread.as_ref().map(Tensor::shallow_clone);
-        Self { words, responses, spread, lengths: self.lengths.shallow_clone() }
+        Self { words, windows, spread, lengths: self.lengths.shallow_clone() }
     }
 
-    /// Characters of each row of the responses, `[words]`.
+    /// Characters of each row of the windows, `[words]`.
     pub fn lengths(&self) -> &Tensor {
         &self.lengths
     }
@@ -183,21 +184,21 @@ impl Network {
             let spread = Some(padded.surface.shallow_clone());
             (padded.characters.shallow_clone(), batch.characters.shallow_clone(), spread)
         };
-        let responses = self.characters.as_ref().map(|characters| characters.responses(&ids));
-        Embedded { words, responses, spread, lengths }
+        let windows = self.characters.as_ref().map_or(Vec::new(), |characters| characters.windows(&ids));
+        Embedded { words, windows, spread, lengths }
     }
 
-    /// Embeddings of characters to responses, `[character_width, responses]`; absent without characters.
-    pub fn projection(&self) -> Option<Tensor> {
-        self.characters.as_ref().map(Characters::projection)
+    /// The network of characters; absent without any.
+    pub fn characters(&self) -> Option<&Characters> {
+        self.characters.as_ref()
     }
 
     /// States of the shared encoder and features of the output layer, both `[batch, tokens, width]`.
     pub fn states(&self, embedded: &Embedded, batch: &Batch, train: bool) -> (Tensor, Tensor) {
         let [rows, tokens] = [0, 1].map(|axis| embedded.words.size()[axis]);
         let mut input = embedded.words.shallow_clone();
-        if let (Some(characters), Some(responses)) = (&self.characters, &embedded.responses) {
-            let words = characters.pool(responses, &embedded.lengths);
+        if let Some(characters) = &self.characters {
+            let words = characters.pool(&embedded.windows);
             let words = match &embedded.spread {
                 Some(spread) => words.index_select(0, spread),
                 None => words,

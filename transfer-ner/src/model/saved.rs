@@ -7,6 +7,7 @@ use common::formats::{Scheme, Sentence, Span};
 use common::nn::checkpoint::{self, CheckpointError, named};
 use common::seed;
 use common::tagging::label::{LabelSet, UnknownType};
+use common::text::segment::SPACES;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
@@ -40,6 +41,8 @@ pub struct Model {
     pub network: Network,
     /// Pre-trained encoder in place of the table of words.
     pub encoder: Option<Contextual>,
+    /// How text is cut into words: `spaces` or `characters`.
+    pub segmentation: String,
     given_width: Option<i64>,
 }
 
@@ -65,6 +68,7 @@ struct Description {
     vocabulary: Vocabulary,
     given_width: Option<i64>,
     encoder: bool,
+    segmentation: String,
 }
 
 /// A model that cannot be made, read, written or used.
@@ -160,7 +164,8 @@ impl Model {
             labels: labels.each_ref(),
         };
         let network = Network::new(&store.root(), &config, &around);
-        let model = Self { config, labels, vocabulary, store, network, encoder, given_width };
+        let segmentation = SPACES.to_owned();
+        let model = Self { config, labels, vocabulary, store, network, encoder, segmentation, given_width };
         if !model.config.network.crf_ends {
             let _guard = tch::no_grad_guard();
             for (name, mut variable) in named(&model.store) {
@@ -299,6 +304,7 @@ impl Model {
             vocabulary: self.vocabulary.clone(),
             given_width: self.given_width,
             encoder: self.encoder.is_some(),
+            segmentation: self.segmentation.clone(),
         };
         let json = serde_json::to_vec(&description).expect("a description has only strings and numbers");
         checkpoint::save(&named(&self.store), &folder.join(WEIGHTS))?;
@@ -314,9 +320,10 @@ impl Model {
         let text = files::read_text(&path)?;
         let description: Description = serde_json::from_str(&text)
             .map_err(|error| ModelError::Description { path, problem: error.to_string() })?;
-        let Description { labels, config, vocabulary, given_width, encoder, .. } = description;
+        let Description { labels, config, vocabulary, given_width, encoder, segmentation, .. } = description;
         let encoder = encoder.then(|| Contextual::read(&folder.join(ENCODER), device)).transpose()?;
         let model = Self::with(config, labels, vocabulary, given_width, encoder, device);
+        let model = Self { segmentation, ..model };
         checkpoint::load_checked(&model.store, &folder.join(WEIGHTS))?;
         Ok(model)
     }

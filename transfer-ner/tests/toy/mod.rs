@@ -16,7 +16,7 @@ fn parse(text: &str) -> Vec<Sentence> {
 }
 
 /// English.
-pub fn source() -> Vec<Sentence> {
+pub(crate) fn source() -> Vec<Sentence> {
     parse(
         "Ann B-PER\nlives O\nin O\nOslo B-LOC\n\nBob B-PER\nLee I-PER\nsleeps O\n\nRome B-LOC\nis O\nold O\n\n\
          we O\nmet O\nCarl B-PER\n\nDora B-PER\nleft O\nNew B-LOC\nYork I-LOC\nCity I-LOC\n\nit O\nrains O\n\n\
@@ -25,7 +25,7 @@ pub fn source() -> Vec<Sentence> {
 }
 
 /// Spanish.
-pub fn target() -> Vec<Sentence> {
+pub(crate) fn target() -> Vec<Sentence> {
     parse(
         "Ana B-PER\nvive O\nen O\nRoma B-LOC\n\nllueve O\n\nJuan B-PER\nLuis I-PER\nduerme O\n\n\
          y O\nNueva B-LOC\nYork I-LOC\nes O\ngrande O\n\n",
@@ -33,7 +33,7 @@ pub fn target() -> Vec<Sentence> {
 }
 
 /// Untrained, on both.
-pub fn model(config: Config) -> Model {
+pub(crate) fn model(config: Config) -> Model {
     let (source, target) = (source(), target());
     let training = Training { source: &source, target: &target, ..Training::default() };
     Model::new(config, training, 7, Device::Cpu).unwrap()
