@@ -93,16 +93,11 @@ impl Pairs {
             None => None,
         };
         let kept = if pair.is_cross_domain() { vec![] } else { vec!["PER".to_owned()] };
-        let inputs = Inputs {
-            source,
-            target: target.train,
-            dev,
-            vectors,
-            dictionary,
-            aligned,
-            kept,
-            ..Inputs::default()
-        };
+        // Text of the target without its annotation says which translation is frequent.
+        let counts = Some(frequencies(&target.train));
+        let target = target.train;
+        let inputs =
+            Inputs { source, target, dev, vectors, dictionary, aligned, counts, kept, encoder: None };
         Ok(Material { inputs, test })
     }
 
