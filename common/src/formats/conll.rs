@@ -8,7 +8,7 @@ use super::{Lines, ParseError, Scheme, Sentence, open};
 /// Which columns hold what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConllOptions {
-    /// Column of the word; negative counts from the end. `None`: 0, or 1 where a running index is column 0.
+    /// Column of the word; negative counts from the end. `None`: 0, or 1 where a running index from 0 or 1 is column 0.
     pub word: Option<isize>,
     /// Column of the tag; negative counts from the end. `None`: the last, or 2 behind a running index.
     pub tag: Option<isize>,
@@ -121,7 +121,7 @@ impl<R: BufRead> Reader<R> {
             let columns: Vec<&str> = split(line, tabs);
             if self.columns == 0 {
                 self.columns = columns.len();
-                self.indexed = Some(columns.len() > 2 && columns[0] == "1");
+                self.indexed = Some(columns.len() > 2 && matches!(columns[0], "0" | "1"));
             }
             if columns.len() != self.columns {
                 let separator = if tabs { "tabs" } else { "spaces" };

@@ -1,0 +1,121 @@
+//! `reproduce`: the experiment, and the hidden `worker` that carries out its jobs.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions};
+use common::nn::gemm;
+use common::outcome::{Outcome, Values, repeat_check};
+use common::report::Report;
+use common::workers::serve;
+use common::{claims, data, device, interrupt};
+use tch::Device;
+
+use crate::experiment::design::{Design, Job, Preset};
+use crate::experiment::{Circumstances, Finished, Pairs, carry_out, choose, report};
+
+/// Options of `reproduce`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// How much to train
+    #[arg(long, value_enum, default_value = "quick")]
+    preset: PresetName,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PresetName {
+    /// Two pairs, three seeds: within two minutes on two cores, indicative only
+    Quick,
+    /// The verdict preset: four pairs, five seeds with three samples each, within 30 minutes on two cores
+    Cpu,
+    /// Networks and schedule of the release, all sizes: for a GPU
+    Full,
+}
+
+pub(super) fn work(arguments: &WorkerOptions) -> Result<()> {
+    // The parent decides when to stop: a worker finishes its job.
+    interrupt::listen();
+    tch::set_num_threads(1);
+    let device = arguments.device.open()?;
+    let mut pairs: Option<Pairs> = None;
+    let work = |job: &Job| {
+        let new = || Pairs::below(arguments.data.clone(), arguments.generate, job.sizes);
+        carry_out(job, pairs.get_or_insert_with(new), device).map_err(|error| format!("{error:#}"))
+    };
+    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let design = match arguments.preset {
+        PresetName::Quick => Design::quick(),
+        PresetName::Cpu => Design::cpu(),
+        PresetName::Full => Design::full(),
+    };
+    let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
+    let experiment = Experiment::of("transfer-ner", env!("CARGO_MANIFEST_DIR"), design.preset.name());
+    let options = &arguments.options;
+    let generated = missing(&design, &options.data_root(&experiment))?;
+    let device = options.device()?;
+    let json = serde_json::to_string_pretty(&design)?;
+    // Each worker would time the matrix libraries anew, and equal runs could get different bits.
+    let variables = vec![(gemm::VARIABLE.to_owned(), gemm::active().to_string())];
+    options.conduct(&experiment, &json, !generated.is_empty(), variables, |conduct| {
+        carry_through(conduct, &experiment, design, &declared, generated, device)
+    })
+}
+
+/// Trains, judges and writes the report into the run's folder; `None` when the run was asked to stop.
+fn carry_through(
+    conduct: &Conduct,
+    experiment: &Experiment,
+    design: Design,
+    declared: &claims::Declared,
+    generated: Vec<String>,
+    device: Device,
+) -> Result<Option<Report>> {
+    let message = |job: &Job, outcome: &Outcome| {
+        let f1 = outcome.measured.iter().find(|measured| measured.metric == "dev_f1");
+        format!("{} {} {:.3}", job.setting, job.arm, f1.map_or(0.0, |f1| f1.values[0]))
+    };
+    let phase = |name: &str, jobs: &[Job]| conduct.phase(name, jobs, message);
+    let Some(candidates) = phase("choosing ε", &design.candidates())? else { return Ok(None) };
+    let chosen = choose(&candidates);
+    let Some(compared) = phase("compared runs", &design.compared(&chosen))? else { return Ok(None) };
+    let (first, outcome) = &compared[0];
+    let repeat_check = repeat_check(&conduct.workers, first, outcome, &conduct.folder)?;
+    let values = Values::collect(compared.iter().map(|(_, outcome)| outcome));
+    let finished = Finished { design, candidates, chosen, compared, values };
+    let around = Circumstances {
+        command: experiment.command(),
+        workspace: experiment.workspace.clone(),
+        data: conduct.data.clone(),
+        generated,
+        device: device::facts(device),
+        workers: conduct.workers.count,
+        wall_s: conduct.wall_s(),
+        repeat_check,
+    };
+    let report = report(declared, &finished, &around, &conduct.folder)?;
+    report.write(&conduct.folder)?;
+    Ok(Some(report))
+}
+
+/// Data sets of the design that are not below `root`. Only `quick` may go on without them, on generated text.
+fn missing(design: &Design, root: &Path) -> Result<Vec<String>> {
+    let mut names: Vec<&str> = design.pairs().into_iter().flat_map(|pair| pair.data_sets()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut missing = Vec::new();
+    for (name, error) in data::missing(root, &names)? {
+        if design.preset != Preset::Quick {
+            return Err(error.into());
+        }
+        eprintln!("warning: {error}; generated text stands in for it");
+        missing.push(name);
+    }
+    Ok(missing)
+}

@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+
+pub mod adapt;
+pub mod adversary;
+pub mod align;
+pub mod batch;
+pub mod cli;
+pub mod config;
+pub mod contextual;
+pub mod data;
+pub mod dictionary;
+pub mod experiment;
+pub mod feature_crf;
+pub mod methods;
+pub mod model;
+pub mod step;
+pub mod train;
+pub mod translate;
+pub mod vectors;
+pub mod vocabulary;

@@ -1,0 +1,263 @@
+//! The network: padding and neighbours change nothing, perturbed steps have the gradients of their formula.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod toy;
+
+use common::nn::checkpoint::named;
+use common::testing::torch_rng;
+use tch::{Kind, Tensor};
+use toy::{model, source, target};
+use transfer_ner::adversary::{Adversarial, Discriminator, perturbation};
+use transfer_ner::batch::Resource;
+use transfer_ner::config::{Attention, Config, Method, NetworkConfig};
+use transfer_ner::model::Model;
+use transfer_ner::step::gradients;
+
+fn without_dropout(method: Method) -> Config {
+    let config = Config::small(method);
+    let network = NetworkConfig { dropout_input: 0.0, dropout_output: 0.0, ..config.network };
+    Config { network, ..config }
+}
+
+/// In double precision, for finite differences.
+fn double(config: Config) -> Model {
+    let mut model = model(config);
+    model.store.double();
+    model
+}
+
+#[test]
+fn a_sentence_is_tagged_the_same_alone_and_in_a_batch() {
+    let _rng = torch_rng(0);
+    let own = |method| Config::small(method);
+    let attentive = |attention| {
+        let config = Config::small(Method::DatnetF);
+        Config { network: NetworkConfig { attention, ..config.network }, ..config }
+    };
+    let configs = [
+        own(Method::DatnetP),
+        own(Method::Adapt),
+        attentive(Attention::SelfTanh),
+        attentive(Attention::MultiHead(4)),
+    ];
+    for config in configs {
+        let model = model(config);
+        let data = model.prepare(&target(), Resource::Target, true).unwrap();
+        let emissions = |rows: &[usize]| {
+            let batch = data.batch(rows, None, model.store.device());
+            let embedded = model.network.embed(&batch, false);
+            (model.network.states(&embedded, &batch, false).1, batch.lengths.clone())
+        };
+        let (together, lengths) = emissions(&[0, 1, 2, 3]);
+        for (row, &length) in lengths.iter().enumerate() {
+            let (alone, _) = emissions(&[row]);
+            let own = together.get(row as i64).narrow(0, 0, length as i64);
+            let difference = common::testing::max_difference(&own, &alone.get(0));
+            // f32 in another order of sums.
+            assert!(difference < 1e-5, "{:?}: {difference}", model.config.network.attention);
+        }
+    }
+}
+
+#[test]
+fn words_of_one_character_do_not_depend_on_their_neighbours() {
+    let _rng = torch_rng(0);
+    let model = model(Config::small(Method::Base));
+    let data = |words: &[&str]| {
+        let sentences: Vec<_> = words
+            .iter()
+            .map(|word| common::formats::Sentence { words: vec![(*word).to_owned()], ..Default::default() })
+            .collect();
+        let data = model.prepare(&sentences, Resource::Target, false).unwrap();
+        let rows: Vec<usize> = (0..words.len()).collect();
+        let batch = data.batch(&rows, None, model.store.device());
+        model.network.states(&model.network.embed(&batch, false), &batch, false).1
+    };
+    let difference =
+        common::testing::max_difference(&data(&["a"]).get(0), &data(&["a", "incomprehensible"]).get(0));
+    assert!(difference < 1e-6, "{difference}");
+}
+
+#[test]
+fn characters_give_the_same_once_per_word_and_once_per_place() {
+    let _rng = torch_rng(0);
+    let model = double(without_dropout(Method::DatnetP));
+    let data = model.prepare(&source(), Resource::Source, true).unwrap();
+    let batch = data.batch(&[0, 1, 2], None, model.store.device());
+    let of = |per_place| {
+        let embedded = model.network.embed(&batch, per_place);
+        model.network.losses(&embedded, &batch, Resource::Source, true, true)
+    };
+    let (once, places) = (of(false), of(true));
+    assert!(common::testing::max_difference(&once.tagger, &places.tagger) < 1e-12);
+    let resource =
+        |losses: &transfer_ner::model::network::Losses| losses.resource.as_ref().unwrap().shallow_clone();
+    assert!(common::testing::max_difference(&resource(&once), &resource(&places)) < 1e-12);
+}
+
+/// Gradients of all parameters after a step.
+fn step(model: &Model, adversarial: Adversarial, discriminate: bool) -> (f64, Vec<(String, Tensor)>) {
+    for (_, variable) in named(&model.store) {
+        let mut gradient = variable.grad();
+        if gradient.defined() {
+            let _ = gradient.zero_();
+        }
+    }
+    let data = model.prepare(&source(), Resource::Source, true).unwrap();
+    let batch = data.batch(&[0, 1, 2], None, model.store.device());
+    let value = gradients(&model.network, &batch, Resource::Source, discriminate, adversarial).unwrap();
+    let gradients = named(&model.store).into_iter().filter_map(|(name, variable)| {
+        let gradient = variable.grad();
+        gradient.defined().then(|| (name, gradient.copy()))
+    });
+    (value, gradients.collect())
+}
+
+#[test]
+fn gradients_of_a_perturbed_step_are_those_of_its_formula() {
+    let _rng = torch_rng(0);
+    for method in [Method::DatnetF, Method::DatnetP] {
+        let model = double(without_dropout(method));
+        let data = model.prepare(&source(), Resource::Source, true).unwrap();
+        let batch = data.batch(&[0, 1, 2], None, model.store.device());
+        // η by finite differences of nothing but autograd on the plain loss, held constant below.
+        let plain = model.network.embed(&batch, true);
+        let words = plain.words.detach().set_requires_grad(true);
+        let windows: Vec<Tensor> =
+            plain.windows.iter().map(|window| window.detach().set_requires_grad(true)).collect();
+        let leaves = plain.with(words.shallow_clone(), windows.iter().map(Tensor::shallow_clone).collect());
+        model.network.losses(&leaves, &batch, Resource::Source, false, true).tagger.backward();
+        let eta_words = perturbation(&words.grad(), 0.5);
+        let characters = model.network.characters().unwrap();
+        let by_windows: Vec<Tensor> = windows.iter().map(Tensor::grad).collect();
+        let by_characters = characters.backward(&by_windows);
+        let places = by_characters.size()[1];
+        let within = Tensor::arange(places, (Kind::Int64, tch::Device::Cpu))
+            .unsqueeze(0)
+            .lt_tensor(&plain.lengths().unsqueeze(-1))
+            .unsqueeze(-1);
+        let shape = [batch.keep.size()[0], batch.keep.size()[1], places, -1];
+        let eta = perturbation(&(by_characters * within).view(shape), 0.5).flatten(0, 1);
+        let total = || {
+            let live = model.network.embed(&batch, true);
+            let losses = model.network.losses(&live, &batch, Resource::Source, false, true);
+            let moved = live.with(&live.words + &eta_words, characters.moved(&live.windows, &eta));
+            let second = model.network.losses(&moved, &batch, Resource::Source, false, true);
+            losses.tagger + second.tagger
+        };
+        let (value, gradients) = step(&model, Adversarial::Sentence(0.5), false);
+        assert!((value - total().double_value(&[])).abs() < 1e-10);
+        let _guard = tch::no_grad_guard();
+        for (name, gradient) in gradients {
+            let mut flat = model.store.variables().remove(&name).unwrap().view(-1);
+            let place = flat.numel() as i64 / 2;
+            let mut entry = flat.narrow(0, place, 1);
+            let old = entry.double_value(&[0]);
+            let mut at = |delta: f64| {
+                let _ = entry.fill_(old + delta);
+                total().double_value(&[])
+            };
+            let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
+            at(0.0);
+            let analytic = gradient.view(-1).double_value(&[place]);
+            assert!(
+                (numeric - analytic).abs() < 1e-6 * (1.0 + numeric.abs()),
+                "{name}: {analytic} {numeric}"
+            );
+            let _ = &mut flat;
+        }
+    }
+}
+
+#[test]
+fn the_encoder_is_pushed_against_the_discriminator() {
+    let _rng = torch_rng(0);
+    let config = without_dropout(Method::DatnetF);
+    let with = |reverse: f64| {
+        let config = Config {
+            reverse,
+            discriminator: Discriminator::Plain,
+            adversarial: Adversarial::None,
+            ..config.clone()
+        };
+        double(config)
+    };
+    let gradient_of = |reverse: f64, discriminate: bool, name: &str| {
+        let (_, gradients) = step(&with(reverse), Adversarial::None, discriminate);
+        gradients.into_iter().find(|(known, _)| known == name).unwrap().1
+    };
+    let encoder = "shared.lstm.weight_ih_l0";
+    let tagger = gradient_of(0.7, false, encoder);
+    let reversed = gradient_of(0.7, true, encoder) - &tagger;
+    let twice = gradient_of(1.4, true, encoder) - &tagger;
+    assert!(common::testing::max_difference(&(&reversed * 2.0), &twice) < 1e-12);
+    assert!(reversed.abs().max().double_value(&[]) > 1e-9);
+    let own = "discriminator.output.weight";
+    let unchanged = gradient_of(0.7, true, own) - gradient_of(1.4, true, own);
+    assert!(unchanged.abs().max().double_value(&[]) < 1e-15);
+}
+
+#[test]
+fn a_discriminator_changes_no_perturbation() {
+    let _rng = torch_rng(0);
+    let model = double(without_dropout(Method::DatnetF));
+    let (without, _) = step(&model, Adversarial::Sentence(1.0), false);
+    let (with, _) = step(&model, Adversarial::Sentence(1.0), true);
+    let (plain, _) = step(&model, Adversarial::None, true);
+    let (tagger, _) = step(&model, Adversarial::None, false);
+    // L_CRF + L_CRF' + l_GRAD: the discriminator adds its loss and nothing else.
+    assert!((with - without - (plain - tagger)).abs() < 1e-10);
+}
+
+#[test]
+fn windows_are_those_of_a_plain_convolution_forward_and_backward() {
+    let _rng = torch_rng(3);
+    let store = tch::nn::VarStore::new(tch::Device::Cpu);
+    let characters = transfer_ner::model::chars::Characters::new(&store.root(), 9, 5, &[2, 3, 4], 3, 2);
+    let ids = Tensor::from_slice(&[2_i64, 5, 7, 8, 3, 4, 6, 0, 0, 0, 1, 0, 0, 0, 0]).view([3, 5]);
+    let variables = store.variables();
+    let real = ids.not_equal(0).unsqueeze(-1);
+    let embedded = Tensor::embedding(&variables["embedding"], &ids, -1, false, false) * real;
+    let leaf = embedded.detach().set_requires_grad(true);
+    let eta = Tensor::randn([3, 5, 5], (Kind::Float, tch::Device::Cpu)) * ids.not_equal(0).unsqueeze(-1);
+    // The definition: convolve, cut windows that end beyond max(length, 4), take the maximum.
+    let pooled = |embedded: &Tensor| {
+        let words: Vec<Tensor> = [5, 2, 1]
+            .iter()
+            .enumerate()
+            .map(|(row, &length)| {
+                let own = embedded.get(row as i64).narrow(0, 0, length.max(4)).tr().unsqueeze(0);
+                let of_width = |k: i64| {
+                    let weight = &variables[&format!("convolution.{k}.weight")];
+                    let bias = &variables[&format!("convolution.{k}.bias")];
+                    own.conv1d(weight, Some(bias), [1], [0], [1], 1).tanh().amax([2], false).squeeze_dim(0)
+                };
+                Tensor::cat(&[of_width(2), of_width(3), of_width(4)], 0)
+            })
+            .collect();
+        Tensor::stack(&words, 0).select(1, 0).sum(Kind::Float)
+            + Tensor::stack(&words, 0).select(1, 8).sum(Kind::Float)
+    };
+    let windows = characters.windows(&ids);
+    let leaves: Vec<Tensor> = windows.iter().map(|w| w.detach().set_requires_grad(true)).collect();
+    let best = |windows: &[Tensor]| {
+        let of = |place: usize, k: i64, filter: i64| {
+            let bias = variables[&format!("convolution.{k}.bias")].get(filter);
+            (windows[place].select(2, filter).amax([1], false) + bias).tanh().sum(Kind::Float)
+        };
+        of(0, 2, 0) + of(2, 4, 2)
+    };
+    let (mine, theirs) = (best(&leaves), pooled(&leaf));
+    assert!(common::testing::max_difference(&mine, &theirs) < 1e-6);
+    mine.backward();
+    theirs.backward();
+    let by_windows: Vec<Tensor> = leaves
+        .iter()
+        .map(|leaf| if leaf.grad().defined() { leaf.grad() } else { leaf.zeros_like() })
+        .collect();
+    let back = characters.backward(&by_windows) * ids.not_equal(0).unsqueeze(-1);
+    let own = leaf.grad() * ids.not_equal(0).unsqueeze(-1);
+    assert!(common::testing::max_difference(&back, &own) < 1e-6);
+    let moved = characters.moved(&windows, &eta);
+    assert!(common::testing::max_difference(&best(&moved), &pooled(&(embedded + eta))) < 1e-6);
+}
