@@ -53,8 +53,7 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
     interrupt::listen();
     tch::set_num_threads(1);
     let WorkerOptions { data, device, .. } = &arguments.options;
-    let places =
-        Places { root: data.clone(), encoder: arguments.encoder.clone(), device: device.open()? };
+    let places = Places { root: data.clone(), encoder: arguments.encoder.clone(), device: device.open()? };
     let mut worker = Worker::default();
     let work = |job: &Job| worker.carry_out(job, &places).map_err(|error| format!("{error:#}"));
     Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
