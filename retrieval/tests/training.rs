@@ -230,6 +230,17 @@ fn eight_examples_are_memorised_in_150_steps() {
 }
 
 #[test]
+fn min_max_of_two_scores_leaves_nothing_to_learn() {
+    let scores = Tensor::from_slice2(&[[3.0, 1.0], [-2.0, 5.0]]).set_requires_grad(true);
+    let teacher = Tensor::from_slice2(&[[0.9, 0.1], [0.8, 0.3]]);
+    Loss::KlDivergence.forward(&scores, &teacher, Normalisation::Both).backward();
+    assert!(scores.grad().abs().max().double_value(&[]) < 1e-8);
+    let scores = scores.detach().set_requires_grad(true);
+    Loss::KlDivergence.forward(&scores, &teacher, Normalisation::None).backward();
+    assert!(scores.grad().abs().max().double_value(&[]) > 0.01);
+}
+
+#[test]
 fn products_in_bfloat16_learn_the_same_and_leave_the_weights_as_they_were() {
     let _rng = torch_rng(1);
     let data = data();

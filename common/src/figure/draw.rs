@@ -194,6 +194,17 @@ fn scatter<B: DrawingBackend>(
     legend(&mut chart, scale)
 }
 
+/// The value of a mark on a logarithmic axis: decades in powers of ten, less than one in as many digits as tell marks apart.
+fn log_label(log: f64, axis: &Range<f64>) -> String {
+    let value = 10f64.powf(log);
+    if axis.end - axis.start >= 1.0 {
+        return format!("{value:.1e}");
+    }
+    let between_marks = (10f64.powf(axis.end) - 10f64.powf(axis.start)) / 20.0;
+    let digits = (-between_marks.log10()).ceil().clamp(0.0, 9.0) as usize;
+    format!("{value:.digits$}")
+}
+
 fn frontier<B: DrawingBackend>(
     area: &Area<B>,
     scale: u32,
@@ -203,16 +214,14 @@ fn frontier<B: DrawingBackend>(
 ) -> Drawn {
     let place = |point: &Named| (point.at[0], point.at[1].max(f64::MIN_POSITIVE).log10());
     let places: Vec<(f64, f64)> = groups.iter().flat_map(|(_, points)| points.iter().map(place)).collect();
-    let wide = room(places.iter().map(|p| p.0));
+    let (wide, high) = (room(places.iter().map(|p| p.0)), room(places.iter().map(|p| p.1)));
+    let name = |log: &f64| log_label(*log, &high);
     let mut chart = ChartBuilder::on(area)
         .caption(title, font(TITLE, scale))
         .margin((12 * scale) as i32)
         .x_label_area_size(46 * scale)
         .y_label_area_size(72 * scale)
-        .build_cartesian_2d(
-            wide.start..wide.end + 0.05 * (wide.end - wide.start),
-            room(places.iter().map(|p| p.1)),
-        )
+        .build_cartesian_2d(wide.start..wide.end + 0.05 * (wide.end - wide.start), high.clone())
         .map_err(text)?;
     chart
         .configure_mesh()
@@ -220,7 +229,7 @@ fn frontier<B: DrawingBackend>(
         .x_desc(x)
         .y_desc(y)
         .label_style(font(TEXT, scale))
-        .y_label_formatter(&|log| format!("{:.1e}", 10f64.powf(*log)))
+        .y_label_formatter(&name)
         .draw()
         .map_err(text)?;
     for (index, (name, points)) in groups.iter().enumerate() {

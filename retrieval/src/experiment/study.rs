@@ -264,10 +264,15 @@ fn heat_map(model: &ColBert, asked: &Asked) -> Result<Drawing> {
     let (query, document) = (asked.queries[place].as_str(), asked.documents[asked.relevant[place]].as_str());
     let (rows, columns) = (model.query_sequences(&[query])?, model.document_sequences(&[document])?);
     let names = |sequence: &crate::tokenizer::Sequence, text: &str| -> Vec<String> {
-        let pieces = model.tokenizer().pieces();
-        let name = |(id, place): (&i64, &std::ops::Range<usize>)| match place.is_empty() {
-            true => pieces.token(*id).unwrap_or_default(),
-            false => text[place.clone()].to_owned(),
+        let (pieces, layout) = (model.tokenizer().pieces(), model.tokenizer().layout());
+        let name = |(id, place): (&i64, &std::ops::Range<usize>)| match pieces
+            .token(*id)
+            .filter(|_| place.is_empty())
+        {
+            marker if marker.is_some() && marker == layout.query_marker => "[Q]".to_owned(),
+            marker if marker.is_some() && marker == layout.document_marker => "[D]".to_owned(),
+            Some(special) => special,
+            None => text[place.clone()].to_owned(),
         };
         let named = sequence.ids.iter().zip(&sequence.places).map(name);
         named.zip(&sequence.keep).filter(|(_, keep)| **keep).map(|(name, _)| name).collect()
