@@ -87,7 +87,8 @@ pub fn cost<'a>(
     facts.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
-/// Carries out a job once more, in a store of its own below `folder`, and says whether its values are equal, bit by bit.
+/// Carries out a job once more, in a store of its own below `folder`, and says whether its values are equal, bit by bit; times,
+/// which end in `_ms` or `_s`, are not among them.
 ///
 /// # Errors
 /// As [`Workers::run`].
@@ -101,8 +102,15 @@ pub fn repeat_check<J: Job<Outcome = Outcome>>(
     let Some(outcomes) = again.run(std::slice::from_ref(job), |_, _| true)? else {
         return Ok("not run".to_owned());
     };
-    let same = outcomes[0].measured == outcome.measured && outcomes[0].curve == outcome.curve;
+    let same = timeless(&outcomes[0]).eq(timeless(outcome)) && outcomes[0].curve == outcome.curve;
     Ok(format!("{} bits: {}", if same { "equal" } else { "different" }, job.describe()))
+}
+
+fn timeless(outcome: &Outcome) -> impl Iterator<Item = &Measured> {
+    outcome
+        .measured
+        .iter()
+        .filter(|measured| !measured.metric.ends_with("_ms") && !measured.metric.ends_with("_s"))
 }
 
 /// All values of a run of the experiment.

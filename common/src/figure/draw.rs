@@ -241,7 +241,9 @@ fn frontier<B: DrawingBackend>(
         let key = move |(x, y)| Circle::new((x + 9 * scale as i32, y), 4 * scale, ink.filled());
         chart.draw_series(dots).map_err(text)?.label(name).legend(key);
         // Neighbours get their names on different sides.
-        let names = points.iter().enumerate().map(|(index, point)| {
+        let mut in_order: Vec<&Named> = points.iter().collect();
+        in_order.sort_by(|a, b| a.at[0].total_cmp(&b.at[0]));
+        let names = in_order.into_iter().enumerate().map(|(index, point)| {
             let width = point.name.chars().count() as i32 * 7 + 6;
             let side = if index % 2 == 0 { 6 } else { -width };
             let shift = (side * scale as i32, -(14 * scale as i32));

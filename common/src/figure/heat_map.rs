@@ -10,8 +10,9 @@ const CELL: i32 = 20;
 const GLYPH: i32 = 16;
 /// Space around the matrix.
 const MARGIN: i32 = 12;
-/// Height of the heading, and of the legend below the matrix.
-const HEAD: i32 = 36;
+/// Height of the heading with the room above it, and of the legend below the matrix.
+const HEAD: i32 = 44;
+const ABOVE: i32 = 8;
 const LEGEND: i32 = 52;
 
 /// Width of a text in glyph pixels.
@@ -45,7 +46,8 @@ pub(super) fn draw<B: DrawingBackend>(
     values: &[Vec<f64>],
     framed: &[Option<usize>],
 ) -> Drawn {
-    let area = area.titled(title, font(TITLE, scale)).map_err(text)?;
+    // The title's box begins at the height of its capitals.
+    let area = area.margin(ABOVE * scale as i32, 0, 0, 0).titled(title, font(TITLE, scale)).map_err(text)?;
     let pen = Pen { area: &area, scale: scale as i32 };
     let (left, top) = borders(rows, columns);
     let (left, top) = (left + MARGIN, top + 4);
