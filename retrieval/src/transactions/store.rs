@@ -1,0 +1,509 @@
+//! Coded transactions of many companies in one SQLite file.
+//!
+//! Append-only: triggers refuse changes and deletions. An import is one database transaction: after a crash all of it is
+//! there or nothing. The same file is refused the second time; rows that another file had already (statements overlap) are
+//! passed over one by one. Distinct contextual strings are stored once, and so are their vectors, per model.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::record::{Date, Template, Transaction};
+
+/// Marks the file as ours ("txn1"), and its layout.
+const APPLICATION: i32 = 0x7478_6e31;
+const LAYOUT: i32 = 1;
+/// Milliseconds that a second writer waits.
+const PATIENCE_MS: u64 = 10_000;
+
+const TABLES: &str = "
+CREATE TABLE company(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE account(id INTEGER PRIMARY KEY, company INTEGER NOT NULL, code TEXT NOT NULL, name TEXT NOT NULL,
+  UNIQUE(company, code));
+CREATE TABLE prompt(id INTEGER PRIMARY KEY, text TEXT NOT NULL, fields TEXT NOT NULL);
+CREATE TABLE import(id INTEGER PRIMARY KEY, source TEXT NOT NULL, digest BLOB NOT NULL UNIQUE, n_rows INTEGER NOT NULL);
+CREATE TABLE coded(id INTEGER PRIMARY KEY, import INTEGER NOT NULL, line INTEGER NOT NULL, company INTEGER NOT NULL,
+  date INTEGER, amount INTEGER, prompt INTEGER NOT NULL, account INTEGER NOT NULL, key BLOB NOT NULL);
+CREATE UNIQUE INDEX coded_key ON coded(key);
+CREATE TABLE vector(model TEXT NOT NULL, prompt INTEGER NOT NULL, value BLOB NOT NULL, PRIMARY KEY(model, prompt)) WITHOUT ROWID;
+CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TRIGGER coded_stays BEFORE DELETE ON coded BEGIN SELECT RAISE(ABORT, 'coded transactions are append-only'); END;
+CREATE TRIGGER coded_unchanged BEFORE UPDATE ON coded BEGIN SELECT RAISE(ABORT, 'coded transactions are append-only'); END;
+CREATE TRIGGER import_stays BEFORE DELETE ON import BEGIN SELECT RAISE(ABORT, 'imports are append-only'); END;
+";
+
+/// A store that cannot be used.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// What SQLite says.
+    #[error("{path}: {source}", path = path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// The message.
+        source: rusqlite::Error,
+    },
+    /// Some other file.
+    #[error("{path}: not a store of coded transactions; give another place, or a file that this command made", path = .0.display())]
+    Foreign(PathBuf),
+    /// Made by another version.
+    #[error("{path}: layout {found}, this version reads {LAYOUT}; import the ledgers again into a new store", path = path.display())]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// Its layout.
+        found: i32,
+    },
+    /// Another template.
+    #[error("{path}: its strings were made with other fields ({found}); use the model it was filled with, or a new store", path = path.display())]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// Its template.
+        found: String,
+    },
+    /// Another program writes.
+    #[error("{path}: another program is writing to it; try again when it is done", path = .0.display())]
+    Busy(PathBuf),
+    /// The same file again.
+    #[error("`{source_name}` was imported already ({rows} rows): nothing was changed")]
+    AlreadyImported {
+        /// Name at the first import.
+        source_name: String,
+        /// Rows then.
+        rows: u64,
+    },
+    /// A row without an account.
+    #[error("line {line}: not coded; a store holds coded transactions")]
+    NotCoded {
+        /// Its line.
+        line: u64,
+    },
+    /// A stored value of a form that this version does not write.
+    #[error("{path}: a damaged value ({what}); restore the file from a copy", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        what: String,
+    },
+}
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Rows added.
+    pub added: u64,
+    /// Rows that were there already.
+    pub known: u64,
+}
+
+/// A coded transaction as the memory of a company needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coded {
+    /// Number in the store.
+    pub id: i64,
+    /// Its string.
+    pub prompt: i64,
+    /// Its account.
+    pub account: i64,
+    /// Its day.
+    pub date: Option<Date>,
+    /// Hundredths.
+    pub amount: Option<i64>,
+}
+
+/// An account of a company's chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Code.
+    pub code: String,
+    /// Name, possibly empty.
+    pub name: String,
+}
+
+/// A distinct contextual string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// Number in the store.
+    pub id: i64,
+    /// The string.
+    pub text: String,
+    /// Values of the template's fields.
+    pub fields: Vec<String>,
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens a store, or makes one.
+    ///
+    /// # Errors
+    /// [`StoreError`] for a file of another kind, layout or template.
+    pub fn open(path: &Path, template: &Template) -> Result<Self, StoreError> {
+        let connection = Connection::open(path).map_err(|source| sqlite(path, source))?;
+        let store = Self { path: path.to_owned(), connection };
+        store.prepare(template)?;
+        Ok(store)
+    }
+
+    fn fail(&self, source: rusqlite::Error) -> StoreError {
+        sqlite(&self.path, source)
+    }
+
+    fn prepare(&self, template: &Template) -> Result<(), StoreError> {
+        let fail = |source| self.fail(source);
+        let connection = &self.connection;
+        connection.busy_timeout(std::time::Duration::from_millis(PATIENCE_MS)).map_err(fail)?;
+        let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).map_err(fail)?;
+        let json = serde_json::to_string(template).expect("names and words");
+        if tables == 0 {
+            connection.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
+            let make = format!(
+                "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {LAYOUT}; COMMIT;"
+            );
+            connection.execute_batch(&make).map_err(fail)?;
+            connection.execute("INSERT INTO setting VALUES ('template', ?1)", [&json]).map_err(fail)?;
+        } else if number("application_id").map_err(fail)? != APPLICATION {
+            return Err(StoreError::Foreign(self.path.clone()));
+        }
+        let found = number("user_version").map_err(fail)?;
+        if found != LAYOUT {
+            return Err(StoreError::Layout { path: self.path.clone(), found });
+        }
+        // A commit is on the disk when it returns.
+        connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
+        let known: String = connection
+            .query_row("SELECT value FROM setting WHERE name = 'template'", [], |row| row.get(0))
+            .map_err(fail)?;
+        if known != json {
+            let found = serde_json::from_str::<Template>(&known).map_or(known, |known| known.fields.join(", "));
+            return Err(StoreError::Template { path: self.path.clone(), found });
+        }
+        Ok(())
+    }
+
+    /// Appends coded transactions: all of them or, on any error, none. `bytes` are the file's, by which it is known again.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the store is as before then.
+    pub fn import(
+        &mut self,
+        source_name: &str,
+        bytes: &[u8],
+        template: &Template,
+        transactions: &[Transaction],
+    ) -> Result<Imported, StoreError> {
+        let path = self.path.clone();
+        let fail = |source| sqlite(&path, source);
+        let mut digest = Sha256::new_with_prefix(bytes);
+        // The same file for another company, or with other columns, is another import.
+        for transaction in transactions.first().into_iter().chain(transactions.last()) {
+            digest.update(transaction.company.as_bytes());
+            digest.update(transaction.account.as_deref().unwrap_or_default().as_bytes());
+        }
+        let digest = digest.finalize();
+        let change = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(fail)?;
+        let before = change
+            .query_row("SELECT source, n_rows FROM import WHERE digest = ?1", [digest.as_slice()], |row| {
+                Ok((row.get(0)?, row.get::<_, i64>(1)?))
+            })
+            .optional()
+            .map_err(fail)?;
+        if let Some((source_name, rows)) = before {
+            return Err(StoreError::AlreadyImported { source_name, rows: rows as u64 });
+        }
+        let import = next_id(&change, "import").map_err(fail)?;
+        let imported = append(&change, import, template, transactions).map_err(|problem| match problem {
+            Problem::Sqlite(source) => fail(source),
+            Problem::NotCoded(line) => StoreError::NotCoded { line },
+        })?;
+        change
+            .execute(
+                "INSERT INTO import VALUES (?1, ?2, ?3, ?4)",
+                params![import, source_name, digest.as_slice(), imported.added as i64],
+            )
+            .map_err(fail)?;
+        change.commit().map_err(fail)?;
+        Ok(imported)
+    }
+
+    /// Names of the companies, in the order of their first row.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn companies(&self) -> Result<Vec<(i64, String)>, StoreError> {
+        self.rows("SELECT id, name FROM company ORDER BY id", |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    /// The chart of accounts of a company, by number.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn accounts(&self, company: i64) -> Result<HashMap<i64, Account>, StoreError> {
+        let sql = format!("SELECT id, code, name FROM account WHERE company = {company}");
+        let rows = self.rows(&sql, |row| Ok((row.get(0)?, Account { code: row.get(1)?, name: row.get(2)? })))?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// All coded transactions of a company, the latest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn coded(&self, company: i64) -> Result<Vec<Coded>, StoreError> {
+        let sql = format!(
+            "SELECT id, prompt, account, date, amount FROM coded WHERE company = {company} ORDER BY ifnull(date, 0) DESC, id DESC"
+        );
+        self.rows(&sql, |row| {
+            let date = row.get::<_, Option<u32>>(3)?.map(Date::from_number);
+            Ok(Coded { id: row.get(0)?, prompt: row.get(1)?, account: row.get(2)?, date, amount: row.get(4)? })
+        })
+    }
+
+    /// The distinct strings of a company's coded transactions.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn prompts(&self, company: i64) -> Result<Vec<Prompt>, StoreError> {
+        let sql = format!(
+            "SELECT id, text, fields FROM prompt WHERE id IN (SELECT prompt FROM coded WHERE company = {company}) ORDER BY id"
+        );
+        let rows = self.rows(&sql, |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)))?;
+        let prompt = |(id, text, fields): (i64, String, String)| {
+            let fields = serde_json::from_str(&fields).map_err(|_| self.damaged(format!("fields of string {id}")))?;
+            Ok(Prompt { id, text, fields })
+        };
+        rows.into_iter().map(prompt).collect()
+    }
+
+    /// Strings without a vector of this model.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn without_vector(&self, model: &str, most: usize) -> Result<Vec<(i64, String)>, StoreError> {
+        let sql = format!(
+            "SELECT id, text FROM prompt WHERE id NOT IN (SELECT prompt FROM vector WHERE model = '{}') ORDER BY id LIMIT {most}",
+            model.replace('\'', "''")
+        );
+        self.rows(&sql, |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    /// Keeps vectors of strings.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`]; none is kept then.
+    pub fn put_vectors<'a>(
+        &mut self,
+        model: &str,
+        vectors: impl Iterator<Item = (i64, &'a [f32])>,
+    ) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let fail = |source| sqlite(&path, source);
+        let change = self.connection.transaction().map_err(fail)?;
+        {
+            let mut insert = change.prepare("INSERT OR REPLACE INTO vector VALUES (?1, ?2, ?3)").map_err(fail)?;
+            for (prompt, vector) in vectors {
+                let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+                insert.execute(params![model, prompt, bytes]).map_err(fail)?;
+            }
+        }
+        change.commit().map_err(fail)
+    }
+
+    /// Vectors of a model by the number of the string, `width` values each.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] for a vector of another width.
+    pub fn vectors(&self, model: &str, width: usize) -> Result<HashMap<i64, Vec<f32>>, StoreError> {
+        let sql = format!("SELECT prompt, value FROM vector WHERE model = '{}'", model.replace('\'', "''"));
+        let rows = self.rows(&sql, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+        let mut vectors = HashMap::with_capacity(rows.len());
+        for (prompt, bytes) in rows {
+            if bytes.len() != 4 * width {
+                return Err(self.damaged(format!("vector of string {prompt}")));
+            }
+            let value = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+            vectors.insert(prompt, bytes.chunks_exact(4).map(value).collect());
+        }
+        Ok(vectors)
+    }
+
+    /// Nothing, when SQLite finds the file whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with its first finding.
+    pub fn verify(&self) -> Result<(), StoreError> {
+        let found = self.rows("PRAGMA integrity_check", |row| row.get::<_, String>(0))?;
+        match found.first().map(String::as_str) {
+            Some("ok") => Ok(()),
+            other => Err(self.damaged(other.unwrap_or("no answer").to_owned())),
+        }
+    }
+
+    fn damaged(&self, what: String) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), what }
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        row: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare(sql).map_err(|source| self.fail(source))?;
+        let rows = statement.query_map([], row).and_then(Iterator::collect);
+        rows.map_err(|source| self.fail(source))
+    }
+}
+
+fn sqlite(path: &Path, source: rusqlite::Error) -> StoreError {
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => StoreError::Foreign(path.to_owned()),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(path.to_owned()),
+        _ => StoreError::Sqlite { path: path.to_owned(), source },
+    }
+}
+
+enum Problem {
+    Sqlite(rusqlite::Error),
+    NotCoded(u64),
+}
+
+impl From<rusqlite::Error> for Problem {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+fn next_id(change: &Connection, table: &str) -> rusqlite::Result<i64> {
+    change.query_row(&format!("SELECT ifnull(max(id), 0) + 1 FROM {table}"), [], |row| row.get(0))
+}
+
+/// What is known of the store while rows are appended: names and strings by their numbers.
+struct Known<'a> {
+    companies: HashMap<&'a str, i64>,
+    accounts: HashMap<(i64, &'a str), i64>,
+    prompts: HashMap<String, i64>,
+    /// How often a row without number occurred in this file: the second equal one is another purchase.
+    repeated: HashMap<[u8; 16], u32>,
+}
+
+fn append(
+    change: &Connection,
+    import: i64,
+    template: &Template,
+    transactions: &[Transaction],
+) -> Result<Imported, Problem> {
+    let mut known = Known {
+        companies: HashMap::new(),
+        accounts: HashMap::new(),
+        prompts: prompts(change)?,
+        repeated: HashMap::new(),
+    };
+    let mut insert = change.prepare("INSERT OR IGNORE INTO coded VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    let (mut next, mut imported) = (next_id(change, "coded")?, Imported { added: 0, known: 0 });
+    for transaction in transactions {
+        let code = transaction.account.as_deref().ok_or(Problem::NotCoded(transaction.line))?;
+        let company = named(change, &mut known.companies, &transaction.company)?;
+        let account = account(change, &mut known.accounts, company, code, transaction.account_name.as_deref())?;
+        let text = template.text(transaction);
+        let key = key(transaction, code, &text, &mut known.repeated);
+        let prompt = prompt(change, &mut known.prompts, text, transaction)?;
+        let date = transaction.date.map(Date::number);
+        let row = params![next, import, transaction.line as i64, company, date, transaction.amount, prompt, account, key];
+        match insert.execute(row)? {
+            0 => imported.known += 1,
+            _ => (imported.added, next) = (imported.added + 1, next + 1),
+        }
+    }
+    Ok(imported)
+}
+
+fn prompts(change: &Connection) -> rusqlite::Result<HashMap<String, i64>> {
+    let mut statement = change.prepare("SELECT text, id FROM prompt")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+fn named<'a>(change: &Connection, known: &mut HashMap<&'a str, i64>, name: &'a str) -> rusqlite::Result<i64> {
+    if let Some(&id) = known.get(name) {
+        return Ok(id);
+    }
+    change.execute("INSERT OR IGNORE INTO company(name) VALUES (?1)", [name])?;
+    let id = change.query_row("SELECT id FROM company WHERE name = ?1", [name], |row| row.get(0))?;
+    known.insert(name, id);
+    Ok(id)
+}
+
+fn account<'a>(
+    change: &Connection,
+    known: &mut HashMap<(i64, &'a str), i64>,
+    company: i64,
+    code: &'a str,
+    name: Option<&str>,
+) -> rusqlite::Result<i64> {
+    if let Some(&id) = known.get(&(company, code)) {
+        return Ok(id);
+    }
+    change.execute(
+        "INSERT OR IGNORE INTO account(company, code, name) VALUES (?1, ?2, ?3)",
+        params![company, code, name.unwrap_or_default()],
+    )?;
+    let sql = "SELECT id FROM account WHERE company = ?1 AND code = ?2";
+    let id = change.query_row(sql, params![company, code], |row| row.get(0))?;
+    known.insert((company, code), id);
+    Ok(id)
+}
+
+fn prompt(
+    change: &Connection,
+    known: &mut HashMap<String, i64>,
+    text: String,
+    transaction: &Transaction,
+) -> rusqlite::Result<i64> {
+    if let Some(&id) = known.get(&text) {
+        return Ok(id);
+    }
+    let fields = serde_json::to_string(&transaction.fields).expect("texts");
+    change.prepare_cached("INSERT INTO prompt(text, fields) VALUES (?1, ?2)")?.execute(params![text, fields])?;
+    let id = change.last_insert_rowid();
+    known.insert(text, id);
+    Ok(id)
+}
+
+/// By what a row is known again: its number and account, or all of it and how many equal ones came before in its file.
+fn key(transaction: &Transaction, code: &str, text: &str, repeated: &mut HashMap<[u8; 16], u32>) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    part(transaction.company.as_bytes());
+    part(code.as_bytes());
+    if let Some(id) = &transaction.id {
+        part(id.as_bytes());
+        return first_half(hash);
+    }
+    part(text.as_bytes());
+    part(&transaction.date.map_or(0, Date::number).to_le_bytes());
+    part(&transaction.amount.unwrap_or(i64::MIN).to_le_bytes());
+    let content = first_half(hash.clone());
+    let count = repeated.entry(content).or_insert(0);
+    hash.update(count.to_le_bytes());
+    *count += 1;
+    first_half(hash)
+}
+
+fn first_half(hash: Sha256) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash.finalize()[..16]);
+    half
+}
