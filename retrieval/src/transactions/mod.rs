@@ -21,6 +21,8 @@ pub mod calibration;
 #[cfg(feature = "tensor")]
 pub mod cli;
 pub mod coding;
+#[cfg(feature = "tensor")]
+pub mod experiment;
 pub mod ledger;
 pub mod lookup;
 #[cfg(feature = "tensor")]

@@ -2,6 +2,7 @@
 
 mod apply;
 mod columns;
+mod reproduce;
 mod shared;
 mod train;
 
@@ -41,6 +42,12 @@ enum Verb {
     Evaluate(apply::EvaluateArguments),
     /// Companies, accounts and transactions that are remembered; checks the store
     Status(apply::StatusArguments),
+    /// Re-test the claims and write the report
+    Reproduce(reproduce::Arguments),
+    /// Render a report.json again as Markdown and HTML
+    Report(reproduce::ReportArguments),
+    #[command(hide = true)]
+    Worker(reproduce::WorkerArguments),
 }
 
 /// Carries out what was typed.
@@ -55,5 +62,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Add(arguments) => apply::add(&arguments).map(done),
         Verb::Evaluate(arguments) => apply::evaluate(&arguments).map(done),
         Verb::Status(arguments) => apply::status(&arguments).map(done),
+        Verb::Reproduce(arguments) => reproduce::run(&arguments),
+        Verb::Report(arguments) => reproduce::report_again(&arguments).map(done),
+        Verb::Worker(arguments) => reproduce::work(&arguments).map(done),
     }
 }
