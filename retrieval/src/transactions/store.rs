@@ -18,6 +18,8 @@ const APPLICATION: i32 = 0x7478_6e31;
 const LAYOUT: i32 = 1;
 /// Milliseconds that a second writer waits.
 const PATIENCE_MS: u64 = 10_000;
+/// Largest part of the file that is held in memory.
+const CACHE_KIB: i64 = 256 << 10;
 
 const TABLES: &str = "
 CREATE TABLE company(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -181,6 +183,8 @@ impl Store {
         if found != LAYOUT {
             return Err(StoreError::Layout { path: self.path.clone(), found });
         }
+        // Keys are hashes: the pages of their index are touched in no order, and must stay in memory while rows are added.
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(fail)?;
         // A commit is on the disk when it returns.
         connection.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
         let known: String = connection
