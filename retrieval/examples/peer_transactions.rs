@@ -38,8 +38,10 @@ fn main() -> Result<()> {
             (started, before) = (Instant::now(), history.tokens); // the first one compiles kernels
         }
         let places: Vec<usize> = (step * ACCOUNTS * STRINGS..(step + 1) * ACCOUNTS * STRINGS).collect();
-        let batch =
-            Batch { accounts: places.iter().map(|place| place % ACCOUNTS).collect(), strings: places.clone() };
+        let batch = Batch {
+            accounts: places.iter().map(|place| place % ACCOUNTS).collect(),
+            strings: places.clone(),
+        };
         let texts: Vec<&str> = places.iter().map(|&place| strings[place].as_str()).collect();
         let sequences: Vec<Sequence> = model.document_sequences(&texts)?;
         learner.step(&model, &batch, &sequences, step, &mut history)?;

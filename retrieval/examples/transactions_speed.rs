@@ -15,7 +15,11 @@ use retrieval::transactions::store::Store;
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |place: usize| -> Result<usize> {
-        arguments.get(place).context("usage: transactions_speed import ROWS | search VECTORS WIDTH")?.parse().context("a number")
+        arguments
+            .get(place)
+            .context("usage: transactions_speed import ROWS | search VECTORS WIDTH")?
+            .parse()
+            .context("a number")
     };
     match arguments.first().map(String::as_str) {
         Some("import") => import(number(1)?),
@@ -31,7 +35,14 @@ fn import(n: usize) -> Result<()> {
     for i in 0..n {
         let string = random.random_range(0..n / 3);
         let (day, amount) = (random.random_range(1..28), random.random_range(1..100_000));
-        csv += &format!("T{i},2016-{:02}-{day:02},merchant number {string},centre {},{}.{:02},VR,K{}\n", i * 12 / n + 1, string % 1300, amount / 100, amount % 100, string % 141);
+        csv += &format!(
+            "T{i},2016-{:02}-{day:02},merchant number {string},centre {},{}.{:02},VR,K{}\n",
+            i * 12 / n + 1,
+            string % 1300,
+            amount / 100,
+            amount % 100,
+            string % 141
+        );
     }
     let named = |column: &str| Some(column.to_owned());
     let fields = [("merchant", "merchant"), ("location", "centre"), ("amount", "amount"), ("vat", "vat")];
@@ -42,7 +53,8 @@ fn import(n: usize) -> Result<()> {
         id: named("id"),
         ..Columns::default()
     };
-    let template = Template { fields: fields.map(|(field, _)| field.to_owned()).into(), ..Template::standard() };
+    let template =
+        Template { fields: fields.map(|(field, _)| field.to_owned()).into(), ..Template::standard() };
     let folder = tempfile::tempdir()?;
     let mut store = Store::open(&folder.path().join("ledger.sqlite"), &template)?;
     let started = Instant::now();
@@ -51,7 +63,10 @@ fn import(n: usize) -> Result<()> {
     let imported = store.import("rows.csv", csv.as_bytes(), &template, &ledger.transactions)?;
     let all_s = started.elapsed().as_secs_f64();
     ensure!(imported.added == n as u64 && ledger.bad.is_empty(), "{imported:?}");
-    println!("{n} rows: read in {read_s:.2} s, read and stored in {all_s:.2} s, {:.0} rows per second", n as f64 / all_s);
+    println!(
+        "{n} rows: read in {read_s:.2} s, read and stored in {all_s:.2} s, {:.0} rows per second",
+        n as f64 / all_s
+    );
     Ok(())
 }
 
@@ -63,8 +78,10 @@ fn search(n: usize, width: usize) -> Result<()> {
         let mut values = Vec::with_capacity(n * width);
         for _ in 0..n {
             let centre = random.random_range(0..2000) * width;
-            let row: Vec<f32> =
-                centres[centre..centre + width].iter().map(|value| value + random.random_range(-0.5..0.5)).collect();
+            let row: Vec<f32> = centres[centre..centre + width]
+                .iter()
+                .map(|value| value + random.random_range(-0.5..0.5))
+                .collect();
             let norm = row.iter().map(|value| value * value).sum::<f32>().sqrt();
             values.extend(row.iter().map(|value| value / norm));
         }
@@ -78,15 +95,22 @@ fn search(n: usize, width: usize) -> Result<()> {
         let near = index.search(query, 20)?;
         times.push(1e3 * started.elapsed().as_secs_f64());
         if i < 20 {
-            let product = |row: &[f32]| row.iter().zip(query).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+            let product =
+                |row: &[f32]| row.iter().zip(query).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
             let mut all: Vec<(usize, f64)> = values.chunks_exact(width).map(product).enumerate().collect();
             all.sort_by(|a, b| b.1.total_cmp(&a.1));
-            found += all[..20].iter().filter(|(row, _)| near.iter().any(|near| near.row as usize == *row)).count();
+            found +=
+                all[..20].iter().filter(|(row, _)| near.iter().any(|near| near.row as usize == *row)).count();
             asked += 20;
         }
     }
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    println!("{n} vectors of width {width}: median {:.2} ms, 95 % within {:.2} ms, recall@20 {:.3}", at(0.5), at(0.95), found as f64 / asked as f64);
+    println!(
+        "{n} vectors of width {width}: median {:.2} ms, 95 % within {:.2} ms, recall@20 {:.3}",
+        at(0.5),
+        at(0.95),
+        found as f64 / asked as f64
+    );
     Ok(())
 }

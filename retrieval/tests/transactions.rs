@@ -6,7 +6,8 @@ use common::seed;
 use common::testing::{golden, gradient_error, torch_rng};
 use retrieval::transactions::calibration::Isotonic;
 use retrieval::transactions::loss::{
-    Mining, Objective, Pairs, contrastive, contrastive_of_batch, distances, softmax, supervised_contrastive, triplet,
+    Mining, Objective, Pairs, contrastive, contrastive_of_batch, distances, softmax, supervised_contrastive,
+    triplet,
 };
 use retrieval::transactions::model::{Settings, Size, encode, new_encoder, open, save};
 use retrieval::transactions::neighbours::Neighbours;
@@ -22,12 +23,15 @@ const CLOSE: f64 = 1e-10;
 /// Finite differences of functions with kinks nearby.
 const GRADIENT: f64 = 1e-6;
 
+type Loss<'a> = &'a dyn Fn(&Tensor) -> Tensor;
+
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
 fn matrix(value: &Value) -> Tensor {
-    let rows: Vec<Tensor> = value.as_array().unwrap().iter().map(|row| Tensor::from_slice(&numbers(row))).collect();
+    let rows: Vec<Tensor> =
+        value.as_array().unwrap().iter().map(|row| Tensor::from_slice(&numbers(row))).collect();
     Tensor::stack(&rows, 0)
 }
 
@@ -73,13 +77,15 @@ fn gradients_match_finite_differences() {
     let (vectors, pairs) = (matrix(&golden["vectors"]), pairs(&golden));
     let labels = Tensor::from_slice(&labels(&golden));
     let classes = matrix(&golden["classes"]);
-    let losses: [(&str, &dyn Fn(&Tensor) -> Tensor); 6] = [
+    let losses: [(&str, Loss<'_>); 6] = [
         ("hard", &|d| triplet(d, &pairs, 0.3, Mining::Hard, &mut seed::rng(1, "n", 0)).0),
         ("semi-hard", &|d| triplet(d, &pairs, 0.3, Mining::SemiHard, &mut seed::rng(1, "n", 0)).0),
         ("random", &|d| triplet(d, &pairs, 0.3, Mining::Random, &mut seed::rng(1, "n", 0)).0),
         ("contrastive", &|d| contrastive_of_batch(d, &pairs, 0.5)),
         ("supervised", &|d| supervised_contrastive(d, &pairs, 0.1)),
-        ("softmax", &|d| softmax(&(1.0 - d), &classes.repeat([2, 2]).narrow(1, 0, 10).narrow(0, 0, 4), &labels, 5.0)),
+        ("softmax", &|d| {
+            softmax(&(1.0 - d), &classes.repeat([2, 2]).narrow(1, 0, 10).narrow(0, 0, 4), &labels, 5.0)
+        }),
     ];
     for (name, loss) in losses {
         let error = gradient_error(|x| loss(&distances(&normalised(x))), &vectors);
@@ -133,7 +139,8 @@ fn semi_hard_negatives_equal_a_plain_search() {
 #[test]
 fn words_and_calibration_equal_scikit_learn() {
     let golden = golden(env!("CARGO_MANIFEST_DIR"), "transactions.json");
-    let texts: Vec<&str> = golden["tfidf"]["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    let texts: Vec<&str> =
+        golden["tfidf"]["texts"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
     let tfidf = Tfidf::fit(texts.into_iter());
     let terms = golden["tfidf"]["terms"].as_array().unwrap();
     assert_eq!(tfidf.len(), terms.len());
@@ -145,8 +152,11 @@ fn words_and_calibration_equal_scikit_learn() {
         assert!((f64::from(value) - expected).abs() < 1e-6, "f32 sums");
     }
     let isotonic = &golden["isotonic"];
-    let outcomes: Vec<(f64, bool)> =
-        numbers(&isotonic["scores"]).into_iter().zip(numbers(&isotonic["right"])).map(|(s, r)| (s, r > 0.5)).collect();
+    let outcomes: Vec<(f64, bool)> = numbers(&isotonic["scores"])
+        .into_iter()
+        .zip(numbers(&isotonic["right"]))
+        .map(|(s, r)| (s, r > 0.5))
+        .collect();
     let map = Isotonic::fit(&outcomes);
     for (score, value) in numbers(&isotonic["asked"]).into_iter().zip(numbers(&isotonic["values"])) {
         assert!((map.apply(score) - value).abs() < CLOSE, "{score}: {} instead of {value}", map.apply(score));
@@ -159,7 +169,12 @@ fn corpus() -> Corpus {
     let mut corpus = Corpus { companies: vec![0, 0, 0, 0, 1, 1], ..Corpus::default() };
     for (account, word) in [(0, 0), (1, 1), (2, 2), (3, 3), (4, 0), (5, 1)] {
         for i in 0..6 {
-            corpus.strings.push(format!("merchant {} {} | location {}", words[word], 100 * account + i, i % 3));
+            corpus.strings.push(format!(
+                "merchant {} {} | location {}",
+                words[word],
+                100 * account + i,
+                i % 3
+            ));
             corpus.examples.push(Example { string: corpus.strings.len() - 1, account, merchant: word });
         }
     }
@@ -195,14 +210,16 @@ fn every_objective_learns_to_tell_accounts_apart_and_repeats_its_bits() {
         let (model, history) = run();
         let (first, last) = (history.losses[0], history.losses[history.losses.len() - 1]);
         // With three positives each, the supervised contrastive loss cannot fall below ln 3.
-        let least = if matches!(objective, Objective::SupervisedContrastive { .. }) { 3f64.ln() } else { 0.0 };
+        let least =
+            if matches!(objective, Objective::SupervisedContrastive { .. }) { 3f64.ln() } else { 0.0 };
         assert!(last - least < 0.5 * (first - least), "{objective:?}: {first} to {last}");
         assert_eq!(run().1.losses, history.losses, "{objective:?}");
         let strings: Vec<&str> = corpus.strings[..24].iter().map(String::as_str).collect();
         let vectors = encode(&model, &strings).unwrap();
         let index = Neighbours::new(16, vectors.clone()).unwrap();
         let near = vectors.chunks_exact(16).enumerate().filter(|(i, row)| {
-            let second = index.search(row, 2).unwrap().into_iter().find(|near| near.row as usize != *i).unwrap();
+            let second =
+                index.search(row, 2).unwrap().into_iter().find(|near| near.row as usize != *i).unwrap();
             second.row as usize / 6 == i / 6
         });
         assert!(near.count() >= 20, "{objective:?}");
@@ -217,7 +234,9 @@ fn a_stopped_run_ends_there() {
     let objective = Objective::Triplet { margin: 0.2, mining: Mining::Hard };
     let history = train(&model, &corpus, &config(objective), 7, |_, step| step < 3).unwrap();
     assert_eq!(history.losses.len(), 3);
-    assert!(history.health.iter().all(|health| (0.0..=1.0).contains(&health.active) && health.negative >= 0.0));
+    assert!(
+        history.health.iter().all(|health| (0.0..=1.0).contains(&health.active) && health.negative >= 0.0)
+    );
 }
 
 #[test]

@@ -10,21 +10,52 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 const COLUMNS: [&str; 14] = [
-    "--merchant", "supplier", "--location", "centre", "--amount", "sum", "--own", "vat=vat", "--account", "code", "--date",
-    "day", "--account-name", "name",
+    "--merchant",
+    "supplier",
+    "--location",
+    "centre",
+    "--amount",
+    "sum",
+    "--own",
+    "vat=vat",
+    "--account",
+    "code",
+    "--date",
+    "day",
+    "--account-name",
+    "name",
 ];
 const SIZE: [&str; 13] = [
-    "--steps", "30", "--layers", "1", "--hidden", "32", "--width", "16", "--vocabulary", "300", "--quiet", "--held-out",
+    "--steps",
+    "30",
+    "--layers",
+    "1",
+    "--hidden",
+    "32",
+    "--width",
+    "16",
+    "--vocabulary",
+    "300",
+    "--quiet",
+    "--held-out",
     "0.2",
 ];
 
 /// Rows `from..to` of a ledger whose accounts follow from the merchant's word.
 fn ledger(from: usize, to: usize) -> String {
-    let kinds = [("rail", "K1", "Travel"), ("cafe", "K2", "Meals"), ("pens", "K3", "Office"), ("fuel", "K4", "Fuel")];
+    let kinds =
+        [("rail", "K1", "Travel"), ("cafe", "K2", "Meals"), ("pens", "K3", "Office"), ("fuel", "K4", "Fuel")];
     let mut text = "day,supplier,centre,sum,vat,code,name\n".to_owned();
     for i in from..to {
         let (word, code, name) = kinds[i % 4];
-        text += &format!("2016-{:02}-{:02},{word} {},c{},{}.50,VR,{code},{name}\n", i / 40 % 12 + 1, i % 28 + 1, i % 7, i % 5, i % 90);
+        text += &format!(
+            "2016-{:02}-{:02},{word} {},c{},{}.50,VR,{code},{name}\n",
+            i / 40 % 12 + 1,
+            i % 28 + 1,
+            i % 7,
+            i % 5,
+            i % 90
+        );
     }
     text
 }
@@ -45,7 +76,10 @@ impl Place {
             let output = place.run(&[&["train", "coded.csv", "model"], &COLUMNS[..], &SIZE[..]].concat());
             assert!(output.status.success(), "{}", text(&output.stderr));
             let said = text(&output.stdout);
-            assert!(said.starts_with("model: 320 transactions,") && said.contains("filled in automatically: "), "{said}");
+            assert!(
+                said.starts_with("model: 320 transactions,") && said.contains("filled in automatically: "),
+                "{said}"
+            );
             place
         });
         let place = Self::new();
@@ -75,7 +109,10 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().flatten() {
         let target = to.join(entry.file_name());
-        if entry.path().is_dir() { copy(&entry.path(), &target) } else { drop(fs::copy(entry.path(), target).unwrap()) }
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => _ = fs::copy(entry.path(), target).unwrap(),
+        }
     }
 }
 
@@ -91,7 +128,10 @@ fn suggestions_name_an_account_a_confidence_and_similar_transactions() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let table = text(&output.stdout);
     let lines: Vec<&str> = table.lines().collect();
-    assert_eq!(lines[0], "line,id,company,action,account,confidence,suggestion_1,share_1,suggestion_2,share_2,suggestion_3,share_3,evidence");
+    assert_eq!(
+        lines[0],
+        "line,id,company,action,account,confidence,suggestion_1,share_1,suggestion_2,share_2,suggestion_3,share_3,evidence"
+    );
     assert_eq!(lines.len(), 3, "{table}");
     assert!(lines[1].starts_with("2,,company,fill,K4,") && lines[1].contains("K4 merchant fuel "), "{table}");
     assert!(lines[2].starts_with("4,,company,") && lines[2].contains("K3"), "{table}");
@@ -106,11 +146,23 @@ fn suggestions_name_an_account_a_confidence_and_similar_transactions() {
 fn added_transactions_teach_a_new_account_and_a_new_company_without_training() {
     let place = Place::trained();
     let head = "day,supplier,centre,sum,vat,code,name\n";
-    let rows = |code: &str| (0..8).map(|i| format!("2016-12-{:02},zebra hire,c{i},5,VR,{code},Animals\n", i + 1)).collect::<String>();
+    let rows = |code: &str| {
+        (0..8)
+            .map(|i| format!("2016-12-{:02},zebra hire,c{i},5,VR,{code},Animals\n", i + 1))
+            .collect::<String>()
+    };
     fs::write(place.path("more.csv"), format!("{head}{}", rows("=K9"))).unwrap();
     let output = place.run(&["add", "model", "more.csv"]);
-    assert_eq!(text(&output.stdout), "more.csv: 8 transactions added, 0 were there already, 8 new strings\n", "{}", text(&output.stderr));
-    place.fails(&["add", "model", "more.csv"], "error: `more.csv` was imported already (8 rows): nothing was changed");
+    assert_eq!(
+        text(&output.stdout),
+        "more.csv: 8 transactions added, 0 were there already, 8 new strings\n",
+        "{}",
+        text(&output.stderr)
+    );
+    place.fails(
+        &["add", "model", "more.csv"],
+        "error: `more.csv` was imported already (8 rows): nothing was changed",
+    );
     fs::write(place.path("theirs.csv"), format!("{head}{}", rows("77"))).unwrap();
     assert!(place.run(&["add", "model", "theirs.csv", "--company", "theirs"]).status.success());
     fs::write(place.path("new.csv"), "day,supplier,centre,sum,vat\n2017-01-01,Zebra Hire,c1,5,VR\n").unwrap();
@@ -145,12 +197,27 @@ fn what_is_wrong_is_said_and_nothing_is_half_written() {
     let place = Place::new();
     fs::write(place.path("coded.csv"), ledger(0, 400)).unwrap();
     let train = |extra: &[&'static str]| [&["train", "coded.csv", "model"], extra, &SIZE[..]].concat();
-    place.fails(&train(&["--merchant", "supplier"]), "say which column holds the account code: --account COLUMN");
+    place.fails(
+        &train(&["--merchant", "supplier"]),
+        "say which column holds the account code: --account COLUMN",
+    );
     place.fails(&train(&["--account", "code"]), "no column was named; say at least --merchant COLUMN");
-    place.fails(&train(&["--merchant", "vendor", "--account", "code"]), "coded.csv: no column `vendor`; its columns are `day`, `supplier`");
-    place.fails(&train(&["--merchant", "supplier", "--account", "code", "--own", "x"]), "expected --own NAME=COLUMN");
-    place.fails(&train(&["--merchant", "supplier", "--account", "code", "--encoding", "klingon"]), "`klingon` is no encoding");
-    place.fails(&train(&["--merchant", "supplier", "--account", "code", "--delimiter", "ab"]), "`ab` is no delimiter");
+    place.fails(
+        &train(&["--merchant", "vendor", "--account", "code"]),
+        "coded.csv: no column `vendor`; its columns are `day`, `supplier`",
+    );
+    place.fails(
+        &train(&["--merchant", "supplier", "--account", "code", "--own", "x"]),
+        "expected --own NAME=COLUMN",
+    );
+    place.fails(
+        &train(&["--merchant", "supplier", "--account", "code", "--encoding", "klingon"]),
+        "`klingon` is no encoding",
+    );
+    place.fails(
+        &train(&["--merchant", "supplier", "--account", "code", "--delimiter", "ab"]),
+        "`ab` is no delimiter",
+    );
     fs::write(place.path("few.csv"), ledger(0, 20)).unwrap();
     let few = [&["train", "few.csv", "model"], &COLUMNS[..], &SIZE[..]].concat();
     place.fails(&few, "4 held-out transactions, expected at least 30");
@@ -158,7 +225,10 @@ fn what_is_wrong_is_said_and_nothing_is_half_written() {
     place.fails(&["suggest", "nowhere", "coded.csv"], "nowhere/transactions.json");
     let trained = Place::trained();
     fs::write(trained.path("new.csv"), "day,supplier,centre,sum,vat,memo\n").unwrap();
-    trained.fails(&["suggest", "model", "new.csv", "--memo", "memo"], "the model was trained without the field `memo`");
+    trained.fails(
+        &["suggest", "model", "new.csv", "--memo", "memo"],
+        "the model was trained without the field `memo`",
+    );
     fs::write(trained.path("bad.csv"), "day,supplier,centre,sum,vat,code,name\nx,a,b,1,VR,K1,n\n").unwrap();
     trained.fails(&["add", "model", "bad.csv"], "no row that can be used; nothing was changed");
     trained.fails(&["evaluate", "model", "bad.csv"], "no row that can be used");

@@ -36,8 +36,12 @@ fn rows_come_back_and_overlapping_files_add_only_what_is_new() {
     // Two equal purchases in one file are two purchases.
     let january = [row(2, "tesco", "K1"), row(3, "tesco", "K1"), row(4, "bp", "K2")];
     assert_eq!(store.import("jan", b"jan", &template, &january).unwrap(), Imported { added: 3, known: 0 });
-    let overlapping = [row(2, "tesco", "K1"), row(3, "tesco", "K1"), row(4, "tesco", "K1"), row(5, "shell", "K2")];
-    assert_eq!(store.import("feb", b"feb", &template, &overlapping).unwrap(), Imported { added: 2, known: 2 });
+    let overlapping =
+        [row(2, "tesco", "K1"), row(3, "tesco", "K1"), row(4, "tesco", "K1"), row(5, "shell", "K2")];
+    assert_eq!(
+        store.import("feb", b"feb", &template, &overlapping).unwrap(),
+        Imported { added: 2, known: 2 }
+    );
     let again = store.import("copy of jan", b"jan", &template, &january).unwrap_err().to_string();
     assert_eq!(again, "`jan` was imported already (3 rows): nothing was changed");
     let (id, name) = store.companies().unwrap().remove(0);
@@ -91,7 +95,8 @@ fn an_import_that_fails_leaves_nothing_and_nothing_can_be_changed_later() {
 fn other_files_layouts_and_templates_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let text = folder.path().join("notes.txt");
-    std::fs::write(&text, "not a database, but longer than a header of one hundred bytes: ".repeat(4)).unwrap();
+    std::fs::write(&text, "not a database, but longer than a header of one hundred bytes: ".repeat(4))
+        .unwrap();
     let error = Store::open(&text, &Template::standard()).unwrap_err().to_string();
     assert!(error.ends_with("notes.txt: not a store of coded transactions; give another place, or a file that this command made"), "{error}");
     let other = folder.path().join("other.sqlite");
@@ -112,7 +117,10 @@ fn vectors_are_kept_per_model() {
     let mut store = open(&folder.path().join("s"));
     store.import("x", b"x", &Template::standard(), &[row(2, "tesco", "K1"), row(3, "bp", "K2")]).unwrap();
     let waiting = store.without_vector("m", 10).unwrap();
-    assert_eq!(waiting.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["merchant tesco | amount 10 to 20", "merchant bp | amount 10 to 20"]);
+    assert_eq!(
+        waiting.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(),
+        ["merchant tesco | amount 10 to 20", "merchant bp | amount 10 to 20"]
+    );
     store.put_vectors("m", [(waiting[0].0, [1.5f32, -2.0].as_slice())].into_iter()).unwrap();
     assert_eq!(store.vectors("m", 2).unwrap()[&waiting[0].0], [1.5, -2.0]);
     assert_eq!(store.without_vector("m", 10).unwrap().len(), 1);
@@ -127,8 +135,9 @@ fn imports_until_it_is_killed() {
     let path = std::env::var("STORE_TO_FILL").unwrap();
     let mut store = open(Path::new(&path));
     for file in 0u64.. {
-        let rows: Vec<Transaction> =
-            (0..20_000).map(|i| row(i + 2, &format!("merchant {file} {i}"), &format!("K{}", i % 50))).collect();
+        let rows: Vec<Transaction> = (0..20_000)
+            .map(|i| row(i + 2, &format!("merchant {file} {i}"), &format!("K{}", i % 50)))
+            .collect();
         store.import(&file.to_string(), &file.to_le_bytes(), &Template::standard(), &rows).unwrap();
     }
 }
@@ -146,7 +155,9 @@ fn a_killed_import_leaves_whole_files_only() {
     // Killed at some moment after the second commit, almost surely inside of a later import.
     let started = Instant::now();
     let committed = || {
-        let count = |plain: Connection| plain.query_row("SELECT count(*) FROM import", [], |row| row.get::<_, i64>(0));
+        let count = |plain: Connection| {
+            plain.query_row("SELECT count(*) FROM import", [], |row| row.get::<_, i64>(0))
+        };
         Connection::open(&path).and_then(count).unwrap_or(0)
     };
     while committed() < 2 && started.elapsed() < Duration::from_secs(60) {
@@ -159,7 +170,7 @@ fn a_killed_import_leaves_whole_files_only() {
     store.verify().unwrap();
     let (id, _) = store.companies().unwrap().remove(0);
     let n = store.coded(id).unwrap().len();
-    assert!(n >= 40_000 && n % 20_000 == 0, "{n}");
+    assert!(n >= 40_000 && n.is_multiple_of(20_000), "{n}");
     assert_eq!(n as i64 / 20_000, committed());
     let next = [row(2, "after the crash", "K1")];
     assert_eq!(store.import("next", b"next", &Template::standard(), &next).unwrap().added, 1);

@@ -74,7 +74,11 @@ fn replace(
 ) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let (Some(begin), Some(end)) = (text.find(begin_mark), text.find(end_mark)) else {
-        bail!("{}: no `{}` … `{end_mark}`; the claim table goes between them", path.display(), begin_mark.trim());
+        bail!(
+            "{}: no `{}` … `{end_mark}`; the claim table goes between them",
+            path.display(),
+            begin_mark.trim()
+        );
     };
     let new = format!("{}{table}{}", &text[..begin + begin_mark.len()], &text[end..]);
     if new != text {

@@ -37,8 +37,9 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     if let Some(unknown) = arguments.experiments.iter().find(|name| !names(&known).contains(name)) {
         bail!("`{unknown}` is no experiment; expected {}", names(&known).join(", "));
     }
-    let chosen =
-        known.iter().filter(|known| arguments.experiments.is_empty() || arguments.experiments.contains(&known.name));
+    let chosen = known
+        .iter()
+        .filter(|known| arguments.experiments.is_empty() || arguments.experiments.contains(&known.name));
     let preset =
         arguments.preset.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
     let mut failed = Vec::new();

@@ -104,7 +104,10 @@ fn crate_rules(root: &Path, member: &str, members: &[String], findings: &mut Vec
         for claim in claims.get("claim").and_then(toml::Value::as_array).into_iter().flatten() {
             let id = claim.get("id").and_then(toml::Value::as_str).unwrap_or_default();
             if !readme.contains(&format!("| {id} |")) {
-                findings.push(format!("{member}/README.md: claim `{id}` of {} is not in its table; run `cargo xtask readme`", own.claims.display()));
+                findings.push(format!(
+                    "{member}/README.md: claim `{id}` of {} is not in its table; run `cargo xtask readme`",
+                    own.claims.display()
+                ));
             }
         }
     }

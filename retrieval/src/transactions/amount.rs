@@ -65,10 +65,8 @@ pub fn parse(text: &str, decimal: Decimal) -> Result<i64, AmountError> {
     }
     let code = letters.is_empty() || letters.chars().count() <= 3;
     let minus = rest.chars().filter(|c| is_minus(*c)).count();
-    let kept: String = rest
-        .chars()
-        .filter(|c| !is_minus(*c) && !c.is_alphabetic() && !is_filler(*c))
-        .collect();
+    let kept: String =
+        rest.chars().filter(|c| !is_minus(*c) && !c.is_alphabetic() && !is_filler(*c)).collect();
     let inside = rest.trim_matches(|c: char| !c.is_ascii_digit() && c != '.' && c != ',');
     let wanted = code
         && minus <= 1
@@ -78,12 +76,14 @@ pub fn parse(text: &str, decimal: Decimal) -> Result<i64, AmountError> {
     if !wanted {
         return Err(refuse());
     }
-    let point = separator(&kept, decimal).map_err(|Ambiguity| AmountError::Ambiguous(text.trim().to_owned()))?;
+    let point =
+        separator(&kept, decimal).map_err(|Ambiguity| AmountError::Ambiguous(text.trim().to_owned()))?;
     let (whole, fraction) = match point.and_then(|point| kept.rsplit_once(point)) {
         Some((whole, fraction)) => (whole, fraction),
         None => (kept.as_str(), ""),
     };
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) || point.is_some_and(|point| whole.contains(point)) {
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) || point.is_some_and(|point| whole.contains(point))
+    {
         return Err(refuse());
     }
     if !grouped(whole) {
@@ -106,7 +106,8 @@ struct Ambiguity;
 /// The character before the fraction, if any.
 fn separator(number: &str, decimal: Decimal) -> Result<Option<char>, Ambiguity> {
     let (points, commas) = (number.matches('.').count(), number.matches(',').count());
-    let last = number.rfind(['.', ',']).map(|place| (number.as_bytes()[place] as char, number.len() - place - 1));
+    let last =
+        number.rfind(['.', ',']).map(|place| (number.as_bytes()[place] as char, number.len() - place - 1));
     match (decimal, last) {
         (_, None) => Ok(None),
         (Decimal::Point, _) => Ok((points > 0).then_some('.')),
@@ -126,7 +127,8 @@ fn grouped(whole: &str) -> bool {
     let first = groups.next().unwrap_or_default();
     let rest: Vec<&str> = groups.collect();
     let last = rest.last().map_or(3, |group| group.len());
-    rest.is_empty() || (!first.is_empty() && last == 3 && rest.iter().all(|group| (2..=3).contains(&group.len())))
+    rest.is_empty()
+        || (!first.is_empty() && last == 3 && rest.iter().all(|group| (2..=3).contains(&group.len())))
 }
 
 fn is_minus(c: char) -> bool {

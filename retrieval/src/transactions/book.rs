@@ -23,6 +23,37 @@ pub enum BookError {
     NoVectors(usize),
 }
 
+/// Coded transactions that are not in a store, before their strings are encoded.
+#[derive(Debug)]
+pub struct Draft {
+    /// By exact values.
+    pub lookup: Lookup,
+    /// Distinct strings.
+    pub strings: Vec<String>,
+    /// Transactions of each string.
+    pub groups: Vec<Vec<Entry>>,
+    places: HashMap<String, usize>,
+}
+
+impl Draft {
+    /// Without transactions.
+    pub fn new(template: &Template) -> Self {
+        let lookup = Lookup::of_template(template);
+        Self { lookup, strings: Vec::new(), groups: Vec::new(), places: HashMap::new() }
+    }
+
+    /// Adds a transaction; the latest must come first.
+    pub fn add(&mut self, text: String, fields: &[String], entry: Entry) {
+        self.lookup.add(fields, entry.account);
+        let place = *self.places.entry(text).or_insert_with_key(|text| {
+            self.strings.push(text.clone());
+            self.groups.push(Vec::new());
+            self.groups.len() - 1
+        });
+        self.groups[place].push(entry);
+    }
+}
+
 /// Coded transactions of a company.
 #[derive(Debug)]
 pub struct Book {
@@ -50,9 +81,11 @@ impl Book {
         vectors: &HashMap<i64, Vec<f32>>,
         width: usize,
     ) -> Result<Self, BookError> {
-        let accounts = store.accounts(company)?.into_iter().map(|(id, account)| (id as u32, account)).collect();
+        let accounts =
+            store.accounts(company)?.into_iter().map(|(id, account)| (id as u32, account)).collect();
         let prompts = store.prompts(company)?;
-        let place: HashMap<i64, usize> = prompts.iter().enumerate().map(|(place, prompt)| (prompt.id, place)).collect();
+        let place: HashMap<i64, usize> =
+            prompts.iter().enumerate().map(|(place, prompt)| (prompt.id, place)).collect();
         let mut lookup = Lookup::of_template(template);
         let mut groups: Vec<Vec<Entry>> = vec![Vec::new(); prompts.len()];
         let mut coded = HashMap::new();

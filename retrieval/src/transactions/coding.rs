@@ -68,7 +68,9 @@ pub struct Suggestion {
 #[derive(Debug, Error, PartialEq)]
 pub enum RuleError {
     /// Too few.
-    #[error("{found} held-out transactions, expected at least {least}: train on more, or hold out more with --held-out")]
+    #[error(
+        "{found} held-out transactions, expected at least {least}: train on more, or hold out more with --held-out"
+    )]
     TooFew {
         /// How many.
         found: usize,
@@ -80,6 +82,14 @@ pub enum RuleError {
     Neighbours(#[from] NeighbourError),
 }
 
+/// A point of the grid, and what it gave.
+struct Candidate {
+    right: usize,
+    voting: Voting,
+    weight: f64,
+    outcomes: Vec<(f64, bool)>,
+}
+
 /// Fewest held-out transactions from which a confidence can be read.
 pub const LEAST: usize = 30;
 
@@ -88,7 +98,13 @@ impl Rule {
     pub fn untaught() -> Self {
         let calibration = Isotonic::fit(&[]);
         let threshold = Threshold { score: None, precision: 1.0, filled: 0, right: 0, of: 0 };
-        Self { voting: Voting { k: 20, sharpness: 20.0 }, weight: 1.0, calibration, first_right: 0.0, threshold }
+        Self {
+            voting: Voting { k: 20, sharpness: 20.0 },
+            weight: 1.0,
+            calibration,
+            first_right: 0.0,
+            threshold,
+        }
     }
 
     /// The rule with the most right first suggestions on held-out transactions with their accounts, the earliest in the
@@ -100,26 +116,36 @@ impl Rule {
         if held_out.len() < LEAST {
             return Err(RuleError::TooFew { found: held_out.len(), least: LEAST });
         }
-        let nearest: Vec<Vec<Neighbour>> =
-            held_out.iter().map(|held| held.memory.nearest(held.question.vector, NEAREST)).collect::<Result<_, _>>()?;
-        let exact: Vec<Shares> = held_out.iter().map(|held| held.lookup.shares(held.question.fields)).collect();
-        let mut best: Option<(usize, Voting, f64, Vec<(f64, bool)>)> = None;
-        for voting in [5, 10, 20, 50].into_iter().flat_map(|k| [10.0, 20.0, 40.0].map(|sharpness| Voting { k, sharpness })) {
-            let votes: Vec<Shares> =
-                held_out.iter().zip(&nearest).map(|(held, nearest)| held.memory.vote(nearest, voting)).collect();
+        let nearest: Vec<Vec<Neighbour>> = held_out
+            .iter()
+            .map(|held| held.memory.nearest(held.question.vector, NEAREST))
+            .collect::<Result<_, _>>()?;
+        let exact: Vec<Shares> =
+            held_out.iter().map(|held| held.lookup.shares(held.question.fields)).collect();
+        let mut best: Option<Candidate> = None;
+        for voting in [5, 10, 20, 50]
+            .into_iter()
+            .flat_map(|k| [10.0, 20.0, 40.0].map(|sharpness| Voting { k, sharpness }))
+        {
+            let votes: Vec<Shares> = held_out
+                .iter()
+                .zip(&nearest)
+                .map(|(held, nearest)| held.memory.vote(nearest, voting))
+                .collect();
             for weight in [1.0, 0.75, 0.5, 0.25] {
                 let outcome = |((votes, exact), held): ((&Shares, &Shares), &HeldOut<'_>)| {
                     let first = mixed(votes, exact, weight).first().copied();
                     first.map_or((0.0, false), |(first, share)| (share, first == held.account))
                 };
-                let outcomes: Vec<(f64, bool)> = votes.iter().zip(&exact).zip(held_out).map(outcome).collect();
+                let outcomes: Vec<(f64, bool)> =
+                    votes.iter().zip(&exact).zip(held_out).map(outcome).collect();
                 let right = outcomes.iter().filter(|(_, right)| *right).count();
-                if best.as_ref().is_none_or(|(most, ..)| right > *most) {
-                    best = Some((right, voting, weight, outcomes));
+                if best.as_ref().is_none_or(|best| right > best.right) {
+                    best = Some(Candidate { right, voting, weight, outcomes });
                 }
             }
         }
-        let (right, voting, weight, outcomes) = best.expect("the grid is not empty");
+        let Candidate { right, voting, weight, outcomes } = best.expect("the grid is not empty");
         let first_right = right as f64 / held_out.len() as f64;
         let (calibration, threshold) = (Isotonic::fit(&outcomes), Threshold::fit(&outcomes, precision));
         Ok(Self { voting, weight, calibration, first_right, threshold })
@@ -140,7 +166,13 @@ impl Rule {
     }
 
     /// The same where the nearest strings are known.
-    pub fn answer(&self, memory: &Memory, nearest: &[Neighbour], lookup: &Lookup, fields: &[String]) -> Suggestion {
+    pub fn answer(
+        &self,
+        memory: &Memory,
+        nearest: &[Neighbour],
+        lookup: &Lookup,
+        fields: &[String],
+    ) -> Suggestion {
         let ranked = mixed(&memory.vote(nearest, self.voting), &lookup.shares(fields), self.weight);
         let (first, share) = ranked.first().copied().unwrap_or((u32::MAX, 0.0));
         let mut evidence: Vec<Witness> = memory.witnesses(nearest, NEAREST).collect();
@@ -172,14 +204,22 @@ mod tests {
         let lookup = Lookup::new(vec![]);
         let fields = [];
         let ask = |vector: &'static [f32]| Question { vector, fields: &fields };
-        let held = |vector: &'static [f32]| HeldOut { memory: &memory, lookup: &lookup, question: ask(vector), account: 1 };
+        let held = |vector: &'static [f32]| HeldOut {
+            memory: &memory,
+            lookup: &lookup,
+            question: ask(vector),
+            account: 1,
+        };
         let mut held_out = vec![held(&[1.0, 0.0]); 200];
         held_out.extend(vec![held(&[0.6, 0.8]); 20]);
         let rule = Rule::fit(&held_out, 0.95).unwrap();
         let sure = rule.suggest(&memory, &lookup, ask(&[1.0, 0.0])).unwrap();
         assert!(sure.fill && sure.ranked[0].0 == 1 && sure.confidence > 0.99, "{sure:?}");
         let unsure = rule.suggest(&memory, &lookup, ask(&[0.6, 0.8])).unwrap();
-        assert!(!unsure.fill && unsure.confidence < 0.1 && unsure.evidence[0].entry.account == 2, "{unsure:?}");
+        assert!(
+            !unsure.fill && unsure.confidence < 0.1 && unsure.evidence[0].entry.account == 2,
+            "{unsure:?}"
+        );
         assert!(Rule::fit(&held_out[..3], 0.95).unwrap_err().to_string().contains("--held-out"));
         let empty = Memory::new(2, vec![], vec![]).unwrap();
         let none = Rule::untaught().suggest(&empty, &lookup, ask(&[1.0, 0.0])).unwrap();

@@ -80,7 +80,9 @@ pub enum LedgerError {
         file: String,
     },
     /// A column that was asked for.
-    #[error("{file}: no column `{column}`; its columns are {found} (split at `{delimiter}`: say --delimiter if that is wrong)")]
+    #[error(
+        "{file}: no column `{column}`; its columns are {found} (split at `{delimiter}`: say --delimiter if that is wrong)"
+    )]
     Column {
         /// Its name.
         file: String,
@@ -147,7 +149,8 @@ pub fn read(
 fn unpack(bytes: &[u8], file: &str) -> Result<Vec<u8>, LedgerError> {
     let mut out = Vec::new();
     let read = MultiGzDecoder::new(bytes).read_to_end(&mut out);
-    let fail = |error: std::io::Error| LedgerError::Compressed { file: file.to_owned(), problem: error.to_string() };
+    let fail =
+        |error: std::io::Error| LedgerError::Compressed { file: file.to_owned(), problem: error.to_string() };
     read.map(|_| out).map_err(fail)
 }
 
@@ -232,7 +235,8 @@ impl Places {
             })
         };
         let optional = |column: &Option<String>| column.as_ref().map(&place).transpose();
-        let column_of = |field: &str| columns.fields.iter().find(|(name, _)| name == field).map(|(_, column)| column);
+        let column_of =
+            |field: &str| columns.fields.iter().find(|(name, _)| name == field).map(|(_, column)| column);
         let texts = template.fields.iter().map(|field| match field.as_str() {
             AMOUNT => Ok(None),
             field => column_of(field).map(&place).transpose(),
@@ -288,9 +292,11 @@ impl Rows<'_> {
                     }
                     Err(Problem { text: problem, structure }) => {
                         let rest = &text[cursor.byte..];
-                        let next = cursor.byte + rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |n| n + 1);
+                        let next = cursor.byte
+                            + rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |n| n + 1);
                         let swallowed = structure && next < start + reader.position().byte() as usize;
-                        let quote = if swallowed { "; a quote is opened and not closed in this line" } else { "" };
+                        let quote =
+                            if swallowed { "; a quote is opened and not closed in this line" } else { "" };
                         ledger.bad.push(BadRow { line: cursor.line, problem: format!("{problem}{quote}") });
                         if swallowed {
                             cursor.advance(text, next);
@@ -308,7 +314,10 @@ impl Rows<'_> {
             return Err(Problem { text, structure: true });
         }
         if record.iter().any(|cell| cell.iter().filter(|byte| **byte == b'\n').count() > MOST_BREAKS) {
-            return Err(Problem { text: format!("a cell of more than {MOST_BREAKS} lines"), structure: true });
+            return Err(Problem {
+                text: format!("a cell of more than {MOST_BREAKS} lines"),
+                structure: true,
+            });
         }
         self.sound_row(record, line).map_err(|text| Problem { text, structure: false })
     }
@@ -321,7 +330,8 @@ impl Rows<'_> {
             text.trim().to_owned()
         };
         let filled = |text: String| (!text.is_empty()).then_some(text);
-        let fields: Vec<String> = self.places.fields.iter().map(|place| place.map_or(String::new(), &mut cell)).collect();
+        let fields: Vec<String> =
+            self.places.fields.iter().map(|place| place.map_or(String::new(), &mut cell)).collect();
         let amount = self.places.amount.map(&mut cell).and_then(filled);
         let date = self.places.date.map(&mut cell).and_then(filled);
         let account = self.places.account.map(&mut cell).and_then(filled);
@@ -366,7 +376,9 @@ impl Rows<'_> {
 /// assert_eq!(inert("amazon"), "amazon");
 /// ```
 pub fn inert(cell: &str) -> String {
-    let risky = cell.trim_start_matches(' ').starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
+    let risky = cell
+        .trim_start_matches(' ')
+        .starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     if risky { format!("'{cell}") } else { cell.to_owned() }
 }
 
@@ -390,8 +402,13 @@ mod tests {
     #[test]
     fn a_good_row_is_read_under_any_delimiter_and_mark() {
         for (mark, delimiter) in [("", ","), ("\u{feff}", ";"), ("", "\t"), ("", "|")] {
-            let text = format!("{mark}day,who,sum,code\r\n\r\n2016-01-02,\"tesco, \"\"ltd\"\"\",-5.10,K1\r\n");
-            let text = if delimiter == "," { text } else { text.replace("tesco, ", "tesco ").replace(',', delimiter) };
+            let text =
+                format!("{mark}day,who,sum,code\r\n\r\n2016-01-02,\"tesco, \"\"ltd\"\"\",-5.10,K1\r\n");
+            let text = if delimiter == "," {
+                text
+            } else {
+                text.replace("tesco, ", "tesco ").replace(',', delimiter)
+            };
             let ledger = parsed(text.as_bytes());
             assert_eq!(ledger.bad, []);
             let [row] = ledger.transactions.as_slice() else { panic!("{delimiter}") };
@@ -403,7 +420,8 @@ mod tests {
     #[test]
     fn utf_16_is_read_by_its_mark_and_a_foreign_row_by_itself() {
         let text = "day,who,sum,code\n2016-01-02,café,1,K1\n";
-        let wide: Vec<u8> = [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let wide: Vec<u8> =
+            [0xff, 0xfe].into_iter().chain(text.encode_utf16().flat_map(u16::to_le_bytes)).collect();
         assert_eq!(parsed(&wide).transactions[0].fields[0], "café");
         let mixed = [text.as_bytes(), b"2016-01-03,caf\xe9,1,K1\n"].concat();
         let ledger = parsed(&mixed);
@@ -419,7 +437,8 @@ mod tests {
         let ledger = parsed(text.as_bytes());
         let names: Vec<&str> = ledger.transactions.iter().map(|row| row.fields[0].as_str()).collect();
         assert_eq!(names, ["a", "g", "h"]);
-        let bad: Vec<String> = ledger.bad.iter().map(|row| format!("{}: {}", row.line, row.problem)).collect();
+        let bad: Vec<String> =
+            ledger.bad.iter().map(|row| format!("{}: {}", row.line, row.problem)).collect();
         assert_eq!(
             bad,
             [
@@ -436,7 +455,9 @@ mod tests {
     #[test]
     fn a_missing_column_is_named_with_those_that_are_there() {
         let read = |text: &str| {
-            read(text.as_bytes(), "x.csv", &columns(), &Format::auto(), &Template::standard(), "us").unwrap_err().to_string()
+            read(text.as_bytes(), "x.csv", &columns(), &Format::auto(), &Template::standard(), "us")
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(
             read("day;who\n"),

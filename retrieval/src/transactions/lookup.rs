@@ -49,8 +49,10 @@ impl Lookup {
         let place = |name: &str| template.place(name);
         let of = |names: &[&str]| names.iter().filter_map(|name| place(name)).collect::<Vec<usize>>();
         let own = template.fields.iter().enumerate();
-        let own: Vec<usize> =
-            own.filter(|(_, name)| !STANDARD.contains(&name.as_str()) && *name != AMOUNT).map(|(place, _)| place).collect();
+        let own: Vec<usize> = own
+            .filter(|(_, name)| !STANDARD.contains(&name.as_str()) && *name != AMOUNT)
+            .map(|(place, _)| place)
+            .collect();
         let with_own = |mut places: Vec<usize>| {
             places.extend(&own);
             places
@@ -104,7 +106,10 @@ impl Lookup {
 
     /// Contexts with counts, the most specific first.
     fn seen<'a>(&'a self, fields: &'a [String]) -> impl Iterator<Item = &'a Counts> {
-        self.contexts.iter().zip(&self.tables).filter_map(|(context, table)| table.get(&key(context, fields)?))
+        self.contexts
+            .iter()
+            .zip(&self.tables)
+            .filter_map(|(context, table)| table.get(&key(context, fields)?))
     }
 }
 
@@ -155,7 +160,10 @@ mod tests {
 
     #[test]
     fn contexts_of_a_template_use_its_own_fields() {
-        let template = Template { fields: vec!["merchant".into(), "location".into(), "vat".into()], ..Template::standard() };
+        let template = Template {
+            fields: vec!["merchant".into(), "location".into(), "vat".into()],
+            ..Template::standard()
+        };
         let lookup = Lookup::of_template(&template);
         assert_eq!(lookup.contexts, [vec![0, 1, 2], vec![0, 1], vec![0], vec![1, 2]]);
     }

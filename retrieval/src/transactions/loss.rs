@@ -107,7 +107,13 @@ pub fn distances(vectors: &Tensor) -> Tensor {
 ///
 /// # Shapes
 /// - `distances`: `[batch, batch]`
-pub fn triplet(distances: &Tensor, pairs: &Pairs, margin: f64, mining: Mining, random: &mut ChaCha8Rng) -> (Tensor, f64) {
+pub fn triplet(
+    distances: &Tensor,
+    pairs: &Pairs,
+    margin: f64,
+    mining: Mining,
+    random: &mut ChaCha8Rng,
+) -> (Tensor, f64) {
     let Pairs { positive, negative } = pairs;
     let far = distances.detach().max().double_value(&[]) + 1.0;
     let has_negative = negative.any_dim(1, true); // [batch, 1]
@@ -119,7 +125,8 @@ pub fn triplet(distances: &Tensor, pairs: &Pairs, margin: f64, mining: Mining, r
         }
         Mining::SemiHard => {
             // [anchor, positive, negative]: negatives beyond the positive, the others at infinity.
-            let beyond = distances.unsqueeze(1).gt_tensor(&distances.unsqueeze(2)).logical_and(&negative.unsqueeze(1));
+            let beyond =
+                distances.unsqueeze(1).gt_tensor(&distances.unsqueeze(2)).logical_and(&negative.unsqueeze(1));
             let outside = distances.unsqueeze(1).masked_fill(&beyond.logical_not(), far).amin([2], false);
             let farthest = distances.masked_fill(&negative.logical_not(), -far).amax([1], true);
             let chosen = outside.where_self(&beyond.any_dim(2, false), &farthest);
@@ -142,8 +149,10 @@ fn random_negatives(negative: &Tensor, random: &mut ChaCha8Rng) -> Tensor {
     let cells = Vec::<bool>::try_from(negative.flatten(0, -1)).expect("bool by construction");
     let mut places = Vec::with_capacity(n * n);
     for anchor in cells.chunks_exact(n.max(1)) {
-        let own: Vec<i64> = (0i64..).zip(anchor).filter(|(_, negative)| **negative).map(|(place, _)| place).collect();
-        places.extend((0..n).map(|_| if own.is_empty() { 0 } else { own[random.random_range(0..own.len())] }));
+        let own: Vec<i64> =
+            (0i64..).zip(anchor).filter(|(_, negative)| **negative).map(|(place, _)| place).collect();
+        places
+            .extend((0..n).map(|_| if own.is_empty() { 0 } else { own[random.random_range(0..own.len())] }));
     }
     Tensor::from_slice(&places).view([n as i64, n as i64]).to_device(negative.device())
 }
@@ -200,5 +209,10 @@ pub fn health(distances: &Tensor, pairs: &Pairs, active: f64) -> Health {
         total / mask.sum(Kind::Double).double_value(&[]).max(1.0)
     };
     let apart = 1.0 - Tensor::eye(distances.size()[0], (Kind::Double, distances.device()));
-    Health { active, positive: mean(&pairs.positive), negative: mean(&pairs.negative), cosine: 1.0 - mean(&apart) }
+    Health {
+        active,
+        positive: mean(&pairs.positive),
+        negative: mean(&pairs.negative),
+        cosine: 1.0 - mean(&apart),
+    }
 }

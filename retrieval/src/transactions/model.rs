@@ -88,7 +88,8 @@ impl Size {
 /// # Errors
 /// [`ModelError`] for sizes that no encoder has.
 pub fn new_encoder(strings: &[String], size: Size, device: Device, seed: u64) -> Result<ColBert, ModelError> {
-    let pieces = train_vocabulary(strings.iter().map(String::as_str), Kind::WordPiece { size: size.vocabulary })?;
+    let pieces =
+        train_vocabulary(strings.iter().map(String::as_str), Kind::WordPiece { size: size.vocabulary })?;
     let config = Config {
         hidden_dropout_prob: 0.0,
         attention_probs_dropout_prob: 0.0,

@@ -128,7 +128,8 @@ impl Neighbours {
         let coded = Query::new(query);
         let scale = self.scale * coded.scale;
         // |q·x − q̂·x̂| ≤ |q||x − x̂| + |q − q̂||x̂|, and a little for sums in f32.
-        let slack = coded.norm * self.error + coded.error * (self.norm + self.error) + 1e-5 * coded.norm * self.norm;
+        let slack =
+            coded.norm * self.error + coded.error * (self.norm + self.error) + 1e-5 * coded.norm * self.norm;
         let mut best = Best::new(k);
         let mut products = vec![0i32; CHUNK];
         let mut candidates: Vec<(u32, i32)> = Vec::new();
@@ -149,7 +150,8 @@ impl Neighbours {
             .filter(|(_, product)| i64::from(*product) >= threshold)
             .map(|(row, _)| Neighbour { row, similarity: dot(query, self.row(row as usize)) })
             .collect();
-        let order = |a: &Neighbour, b: &Neighbour| b.similarity.total_cmp(&a.similarity).then(a.row.cmp(&b.row));
+        let order =
+            |a: &Neighbour, b: &Neighbour| b.similarity.total_cmp(&a.similarity).then(a.row.cmp(&b.row));
         if found.len() > k {
             found.select_nth_unstable_by(k - 1, order);
             found.truncate(k);
@@ -210,7 +212,10 @@ impl Query {
         let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
         let scale = if largest > 0.0 { largest / 127.0 } else { 1.0 };
         let mut codes: Vec<i8> = values.iter().map(|value| (value / scale).round() as i8).collect();
-        let off = values.iter().zip(&codes).map(|(value, &code)| f64::from(value - f32::from(code) * scale).powi(2));
+        let off = values
+            .iter()
+            .zip(&codes)
+            .map(|(value, &code)| f64::from(value - f32::from(code) * scale).powi(2));
         let error = off.sum::<f64>().sqrt() as f32;
         let norm = values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt() as f32;
         codes.resize(values.len().next_multiple_of(STEP), 0);
@@ -292,8 +297,10 @@ mod kernel {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     fn avx512(codes: &[u8], query: &[i8], offset: i32, out: &mut [i32]) {
         use std::arch::x86_64::*;
-        let words: Vec<i32> =
-            query.chunks_exact(STEP).map(|q| i32::from_le_bytes([q[0] as u8, q[1] as u8, q[2] as u8, q[3] as u8])).collect();
+        let words: Vec<i32> = query
+            .chunks_exact(STEP)
+            .map(|q| i32::from_le_bytes([q[0] as u8, q[1] as u8, q[2] as u8, q[3] as u8]))
+            .collect();
         let block = query.len() * LANES;
         for (rows, out) in codes.chunks_exact(block).zip(out.chunks_exact_mut(LANES)) {
             let mut sums = [_mm512_set1_epi32(-offset), _mm512_setzero_si512()];
@@ -342,7 +349,11 @@ mod tests {
                     .collect();
                 all.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.row.cmp(&b.row)));
                 for (tier, k) in Tier::available().flat_map(|tier| [1, 10, n].map(|k| (tier, k))) {
-                    assert_eq!(index.search_on(tier, query, k).unwrap(), all[..k.min(n)], "{tier:?} {n} {width} {k}");
+                    assert_eq!(
+                        index.search_on(tier, query, k).unwrap(),
+                        all[..k.min(n)],
+                        "{tier:?} {n} {width} {k}"
+                    );
                 }
             }
         }
@@ -353,8 +364,14 @@ mod tests {
         let index = Neighbours::new(2, [1.0, 0.0].repeat(40)).unwrap();
         let rows: Vec<u32> = index.search(&[1.0, 0.0], 5).unwrap().iter().map(|n| n.row).collect();
         assert_eq!(rows, [0, 1, 2, 3, 4]);
-        assert_eq!(Neighbours::new(2, vec![0.0; 3]).unwrap_err(), NeighbourError::Ragged { values: 3, width: 2 });
-        assert_eq!(Neighbours::new(2, vec![0.0, 0.0, f32::NAN, 0.0]).unwrap_err(), NeighbourError::NotFinite(1));
+        assert_eq!(
+            Neighbours::new(2, vec![0.0; 3]).unwrap_err(),
+            NeighbourError::Ragged { values: 3, width: 2 }
+        );
+        assert_eq!(
+            Neighbours::new(2, vec![0.0, 0.0, f32::NAN, 0.0]).unwrap_err(),
+            NeighbourError::NotFinite(1)
+        );
         assert!(index.search(&[1.0], 1).is_err());
         let empty = Neighbours::new(2, vec![]).unwrap();
         assert_eq!(empty.search(&[1.0, 0.0], 3), Ok(vec![]));

@@ -58,7 +58,8 @@ impl Date {
         };
         let fail = || DateError { found: text.to_owned(), expected, example };
         let day = text.trim().split(['T', ' ']).next().unwrap_or_default();
-        let numbers: Option<Vec<u32>> = match day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit()) {
+        let numbers: Option<Vec<u32>> = match day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit())
+        {
             true => {
                 let cuts: [usize; 4] = if order == DateOrder::Ymd { [0, 4, 6, 8] } else { [0, 2, 4, 8] };
                 cuts.windows(2).map(|cut| day[cut[0]..cut[1]].parse().ok()).collect()

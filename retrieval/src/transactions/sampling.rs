@@ -34,7 +34,9 @@ pub struct Example {
 
 /// A corpus that gives no batch.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{accounts} accounts with at least two different strings in the largest company, expected at least 2; train on more coded transactions")]
+#[error(
+    "{accounts} accounts with at least two different strings in the largest company, expected at least 2; train on more coded transactions"
+)]
 pub struct CorpusError {
     accounts: usize,
 }
@@ -88,7 +90,8 @@ impl<'a> Sampler<'a> {
             companies.entry(corpus.companies[account]).or_default().push(account);
         }
         let largest = companies.values().map(Vec::len).max().unwrap_or(0);
-        let companies: Vec<Vec<usize>> = companies.into_values().filter(|accounts| accounts.len() >= 2).collect();
+        let companies: Vec<Vec<usize>> =
+            companies.into_values().filter(|accounts| accounts.len() >= 2).collect();
         if companies.is_empty() {
             return Err(CorpusError { accounts: largest });
         }
@@ -172,8 +175,10 @@ mod tests {
         // Accounts 0 and 1 share merchant 0, account 2 stands alone, 3 and 4 belong to another company.
         let of = |account: usize, merchant: usize, n: usize| (0..n).map(move |_| (account, merchant));
         let all = of(0, 0, 4).chain(of(1, 0, 4)).chain(of(2, 1, 4)).chain(of(3, 0, 3)).chain(of(4, 0, 2));
-        let examples: Vec<Example> =
-            all.enumerate().map(|(string, (account, merchant))| Example { string, account, merchant }).collect();
+        let examples: Vec<Example> = all
+            .enumerate()
+            .map(|(string, (account, merchant))| Example { string, account, merchant })
+            .collect();
         let strings = (0..examples.len()).map(|i| i.to_string()).collect();
         Corpus { strings, examples, companies: vec![0, 0, 0, 1, 1] }
     }
@@ -185,7 +190,8 @@ mod tests {
         let mut random = common::seed::rng(1, "batch", 0);
         for _ in 0..50 {
             let batch = sampler.batch(Shape { accounts: 3, strings: 3, siblings: 0.5 }, &mut random);
-            let companies: Vec<usize> = batch.accounts.iter().map(|account| corpus.companies[*account]).collect();
+            let companies: Vec<usize> =
+                batch.accounts.iter().map(|account| corpus.companies[*account]).collect();
             assert!(companies.windows(2).all(|pair| pair[0] == pair[1]));
             let mut strings = batch.strings.clone();
             strings.sort_unstable();
@@ -201,16 +207,24 @@ mod tests {
         let sampler = Sampler::new(&corpus).unwrap();
         let mut random = common::seed::rng(2, "batch", 0);
         for _ in 0..50 {
-            let mut accounts = sampler.batch(Shape { accounts: 2, strings: 2, siblings: 1.0 }, &mut random).accounts;
+            let mut accounts =
+                sampler.batch(Shape { accounts: 2, strings: 2, siblings: 1.0 }, &mut random).accounts;
             accounts.dedup();
-            assert!(accounts.contains(&2) || accounts == [0, 1] || accounts == [1, 0] || accounts[0] >= 3, "{accounts:?}");
+            assert!(
+                accounts.contains(&2) || accounts == [0, 1] || accounts == [1, 0] || accounts[0] >= 3,
+                "{accounts:?}"
+            );
         }
     }
 
     #[test]
     fn a_corpus_of_one_account_is_refused() {
         let example = |string| Example { string, account: 0, merchant: 0 };
-        let corpus = Corpus { strings: vec!["a".into(), "b".into()], examples: vec![example(0), example(1)], companies: vec![0] };
+        let corpus = Corpus {
+            strings: vec!["a".into(), "b".into()],
+            examples: vec![example(0), example(1)],
+            companies: vec![0],
+        };
         let error = Sampler::new(&corpus).unwrap_err().to_string();
         assert!(error.starts_with("1 accounts with at least two different strings"), "{error}");
     }

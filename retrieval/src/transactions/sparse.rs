@@ -49,7 +49,8 @@ impl Tfidf {
 
     /// The row of a text; unknown terms are passed over.
     pub fn row(&self, text: &str) -> Row {
-        let mut places: Vec<u32> = terms(text).iter().filter_map(|term| self.terms.get(term).copied()).collect();
+        let mut places: Vec<u32> =
+            terms(text).iter().filter_map(|term| self.terms.get(term).copied()).collect();
         places.sort_unstable();
         let count = |equal: &[u32]| (equal[0], equal.len() as f32 * self.idf[equal[0] as usize]);
         let mut row: Row = places.chunk_by(|a, b| a == b).map(count).collect();
@@ -92,8 +93,12 @@ impl SparseNeighbours {
                 scores[*row as usize] += weight * value;
             }
         }
-        let mut found: Vec<(f32, u32)> =
-            scores.iter().zip(0u32..).filter(|(score, _)| **score > 0.0).map(|(score, row)| (*score, row)).collect();
+        let mut found: Vec<(f32, u32)> = scores
+            .iter()
+            .zip(0u32..)
+            .filter(|(score, _)| **score > 0.0)
+            .map(|(score, row)| (*score, row))
+            .collect();
         let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1));
         if found.len() > voting.k {
             found.select_nth_unstable_by(voting.k - 1, order);
@@ -117,7 +122,15 @@ pub struct Logistic {
 
 impl Logistic {
     /// Trained on rows and their classes for some passes at a step size, in an order that follows from the seed.
-    pub fn train(n_terms: usize, n_classes: usize, rows: &[Row], classes: &[u32], passes: u64, step: f32, run_seed: u64) -> Self {
+    pub fn train(
+        n_terms: usize,
+        n_classes: usize,
+        rows: &[Row],
+        classes: &[u32],
+        passes: u64,
+        step: f32,
+        run_seed: u64,
+    ) -> Self {
         let mut model = Self { n_classes, weights: vec![0.0; (n_terms + 1) * n_classes] };
         let mut squares = vec![1e-6f32; model.weights.len()];
         for pass in 0..passes {
@@ -129,7 +142,9 @@ impl Logistic {
                 for (term, value) in with_bias(&rows[i], n_terms) {
                     let start = term as usize * n_classes;
                     let weights = &mut model.weights[start..start + n_classes];
-                    for ((weight, square), error) in weights.iter_mut().zip(&mut squares[start..]).zip(&errors) {
+                    for ((weight, square), error) in
+                        weights.iter_mut().zip(&mut squares[start..]).zip(&errors)
+                    {
                         let gradient = error * value;
                         *square += gradient * gradient;
                         *weight -= step * gradient / square.sqrt();

@@ -191,7 +191,8 @@ impl Store {
             .query_row("SELECT value FROM setting WHERE name = 'template'", [], |row| row.get(0))
             .map_err(fail)?;
         if known != json {
-            let found = serde_json::from_str::<Template>(&known).map_or(known, |known| known.fields.join(", "));
+            let found =
+                serde_json::from_str::<Template>(&known).map_or(known, |known| known.fields.join(", "));
             return Err(StoreError::Template { path: self.path.clone(), found });
         }
         Ok(())
@@ -217,7 +218,10 @@ impl Store {
             digest.update(transaction.account.as_deref().unwrap_or_default().as_bytes());
         }
         let digest = digest.finalize();
-        let change = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(fail)?;
+        let change = self
+            .connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(fail)?;
         let before = change
             .query_row("SELECT source, n_rows FROM import WHERE digest = ?1", [digest.as_slice()], |row| {
                 Ok((row.get(0)?, row.get::<_, i64>(1)?))
@@ -256,7 +260,8 @@ impl Store {
     /// [`StoreError::Sqlite`].
     pub fn accounts(&self, company: i64) -> Result<HashMap<i64, Account>, StoreError> {
         let sql = format!("SELECT id, code, name FROM account WHERE company = {company}");
-        let rows = self.rows(&sql, |row| Ok((row.get(0)?, Account { code: row.get(1)?, name: row.get(2)? })))?;
+        let rows =
+            self.rows(&sql, |row| Ok((row.get(0)?, Account { code: row.get(1)?, name: row.get(2)? })))?;
         Ok(rows.into_iter().collect())
     }
 
@@ -270,7 +275,13 @@ impl Store {
         );
         self.rows(&sql, |row| {
             let date = row.get::<_, Option<u32>>(3)?.map(Date::from_number);
-            Ok(Coded { id: row.get(0)?, prompt: row.get(1)?, account: row.get(2)?, date, amount: row.get(4)? })
+            Ok(Coded {
+                id: row.get(0)?,
+                prompt: row.get(1)?,
+                account: row.get(2)?,
+                date,
+                amount: row.get(4)?,
+            })
         })
     }
 
@@ -284,7 +295,8 @@ impl Store {
         );
         let rows = self.rows(&sql, |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?)))?;
         let prompt = |(id, text, fields): (i64, String, String)| {
-            let fields = serde_json::from_str(&fields).map_err(|_| self.damaged(format!("fields of string {id}")))?;
+            let fields =
+                serde_json::from_str(&fields).map_err(|_| self.damaged(format!("fields of string {id}")))?;
             Ok(Prompt { id, text, fields })
         };
         rows.into_iter().map(prompt).collect()
@@ -315,7 +327,8 @@ impl Store {
         let fail = |source| sqlite(&path, source);
         let change = self.connection.transaction().map_err(fail)?;
         {
-            let mut insert = change.prepare("INSERT OR REPLACE INTO vector VALUES (?1, ?2, ?3)").map_err(fail)?;
+            let mut insert =
+                change.prepare("INSERT OR REPLACE INTO vector VALUES (?1, ?2, ?3)").map_err(fail)?;
             for (prompt, vector) in vectors {
                 let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
                 insert.execute(params![model, prompt, bytes]).map_err(fail)?;
@@ -413,17 +426,29 @@ fn append(
         prompts: prompts(change)?,
         repeated: HashMap::new(),
     };
-    let mut insert = change.prepare("INSERT OR IGNORE INTO coded VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    let mut insert =
+        change.prepare("INSERT OR IGNORE INTO coded VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
     let (mut next, mut imported) = (next_id(change, "coded")?, Imported { added: 0, known: 0 });
     for transaction in transactions {
         let code = transaction.account.as_deref().ok_or(Problem::NotCoded(transaction.line))?;
         let company = named(change, &mut known.companies, &transaction.company)?;
-        let account = account(change, &mut known.accounts, company, code, transaction.account_name.as_deref())?;
+        let account =
+            account(change, &mut known.accounts, company, code, transaction.account_name.as_deref())?;
         let text = template.text(transaction);
         let key = key(transaction, code, &text, &mut known.repeated);
         let prompt = prompt(change, &mut known.prompts, text, transaction)?;
         let date = transaction.date.map(Date::number);
-        let row = params![next, import, transaction.line as i64, company, date, transaction.amount, prompt, account, key];
+        let row = params![
+            next,
+            import,
+            transaction.line as i64,
+            company,
+            date,
+            transaction.amount,
+            prompt,
+            account,
+            key
+        ];
         match insert.execute(row)? {
             0 => imported.known += 1,
             _ => (imported.added, next) = (imported.added + 1, next + 1),
@@ -477,7 +502,9 @@ fn prompt(
         return Ok(id);
     }
     let fields = serde_json::to_string(&transaction.fields).expect("texts");
-    change.prepare_cached("INSERT INTO prompt(text, fields) VALUES (?1, ?2)")?.execute(params![text, fields])?;
+    change
+        .prepare_cached("INSERT INTO prompt(text, fields) VALUES (?1, ?2)")?
+        .execute(params![text, fields])?;
     let id = change.last_insert_rowid();
     known.insert(text, id);
     Ok(id)

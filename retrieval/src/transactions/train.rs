@@ -154,7 +154,8 @@ impl<'a> Learner<'a> {
         distinct.dedup();
         let place = |string: &usize| distinct.partition_point(|other| other < string) as i64;
         let owner: Vec<i64> = batch.strings.iter().map(place).collect();
-        let first = |string: &usize| batch.strings.iter().position(|other| other == string).unwrap_or_default();
+        let first =
+            |string: &usize| batch.strings.iter().position(|other| other == string).unwrap_or_default();
         let encoded: Vec<&Sequence> = distinct.iter().map(|string| &sequences[first(string)]).collect();
         history.tokens += encoded.iter().map(|sequence| sequence.ids.len()).sum::<usize>();
         let vectors = model.forward_pooled(&encoded, true)?;
@@ -185,14 +186,17 @@ impl<'a> Learner<'a> {
     fn loss(&self, vectors: &Tensor, labels: &[i64], strings: &[i64], step: usize) -> (Tensor, Health) {
         let pairs = Pairs::new(labels, strings);
         let device = vectors.device();
-        let pairs = Pairs { positive: pairs.positive.to_device(device), negative: pairs.negative.to_device(device) };
+        let pairs =
+            Pairs { positive: pairs.positive.to_device(device), negative: pairs.negative.to_device(device) };
         let distances = loss::distances(vectors);
         let (loss, active) = match self.config.objective {
             Objective::Triplet { margin, mining } => {
                 let mut random = seed::rng(self.run_seed, "negatives", step as u64);
                 loss::triplet(&distances, &pairs, margin, mining, &mut random)
             }
-            Objective::Contrastive { margin } => (loss::contrastive_of_batch(&distances, &pairs, margin), 1.0),
+            Objective::Contrastive { margin } => {
+                (loss::contrastive_of_batch(&distances, &pairs, margin), 1.0)
+            }
             Objective::SupervisedContrastive { temperature } => {
                 (loss::supervised_contrastive(&distances, &pairs, temperature), 1.0)
             }

@@ -58,7 +58,10 @@ impl Memory {
     /// When there are not as many groups as vectors, or a group is empty.
     pub fn new(width: usize, vectors: Vec<f32>, groups: Vec<Vec<Entry>>) -> Result<Self, NeighbourError> {
         assert_eq!(vectors.len(), groups.len() * width, "one group per vector");
-        assert!(groups.iter().all(|group| !group.is_empty()), "a string without transactions has no place here");
+        assert!(
+            groups.iter().all(|group| !group.is_empty()),
+            "a string without transactions has no place here"
+        );
         Ok(Self { neighbours: Neighbours::new(width, vectors)?, groups })
     }
 
@@ -119,7 +122,9 @@ pub fn mixed(first: &Shares, second: &Shares, weight: f64) -> Shares {
     if first.is_empty() || second.is_empty() {
         return if first.is_empty() { second.clone() } else { first.clone() };
     }
-    let scaled = |shares: &Shares, by: f64| shares.iter().map(|&(account, share)| (account, share * by)).collect::<Vec<_>>();
+    let scaled = |shares: &Shares, by: f64| {
+        shares.iter().map(|&(account, share)| (account, share * by)).collect::<Vec<_>>()
+    };
     let both = scaled(first, weight).into_iter().chain(scaled(second, 1.0 - weight));
     normalised(both.filter(|(_, share)| *share > 0.0))
 }

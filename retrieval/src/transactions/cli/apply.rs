@@ -53,9 +53,15 @@ pub(super) fn suggest(arguments: &SuggestArguments) -> Result<()> {
     }
     let filled = answers.iter().flatten().filter(|answer| answer.fill).count();
     let unknown = answers.iter().filter(|answer| answer.is_none()).count();
-    eprintln!("{} transactions: {filled} filled in, {} to be asked", answers.len(), answers.len() - filled - unknown);
+    eprintln!(
+        "{} transactions: {filled} filled in, {} to be asked",
+        answers.len(),
+        answers.len() - filled - unknown
+    );
     if unknown > 0 {
-        eprintln!("warning: {unknown} are of companies without coded transactions; teach them with `transactions add`");
+        eprintln!(
+            "warning: {unknown} are of companies without coded transactions; teach them with `transactions add`"
+        );
     }
     Ok(())
 }
@@ -100,7 +106,8 @@ fn table(
 }
 
 fn told(answer: &Suggestion, book: &Book) -> Vec<String> {
-    let code = |account: &u32| book.accounts.get(account).map_or(String::new(), |account| inert(&account.code));
+    let code =
+        |account: &u32| book.accounts.get(account).map_or(String::new(), |account| inert(&account.code));
     let first = answer.ranked.first().map(|(account, _)| code(account)).unwrap_or_default();
     let action = if answer.fill { "fill" } else { "ask" };
     let mut cells = vec![
@@ -117,7 +124,13 @@ fn told(answer: &Suggestion, book: &Book) -> Vec<String> {
         let (coded, place) = book.coded.get(&witness.entry.id)?;
         let day = coded.date.map_or("no date".to_owned(), |date| date.to_string());
         let account = book.accounts.get(&witness.entry.account)?;
-        Some(format!("{} {} ({}, {})", account.code, book.prompts[*place].text, day, number(f64::from(witness.similarity), 3)))
+        Some(format!(
+            "{} {} ({}, {})",
+            account.code,
+            book.prompts[*place].text,
+            day,
+            number(f64::from(witness.similarity), 3)
+        ))
     };
     cells.push(inert(&answer.evidence.iter().filter_map(witness).collect::<Vec<_>>().join("; ")));
     cells
@@ -147,7 +160,10 @@ pub(super) fn add(arguments: &AddArguments) -> Result<()> {
     let name = arguments.file.display().to_string();
     let imported = open.store.import(&name, &bytes, &open.settings.template, &ledger.transactions)?;
     let encoded = encode_new(&open.encoder, &mut open.store, &open.name, arguments.quiet)?;
-    println!("{name}: {} transactions added, {} were there already, {encoded} new strings", imported.added, imported.known);
+    println!(
+        "{name}: {} transactions added, {} were there already, {encoded} new strings",
+        imported.added, imported.known
+    );
     Ok(())
 }
 
@@ -205,7 +221,8 @@ impl Score {
         self.n += 1;
         self.first += u64::from(right);
         self.among_three += u64::from(ranked.contains(&gold));
-        self.by_value += u64::from(book.lookup.first_hit(fields).is_some_and(|account| code(&account) == gold));
+        self.by_value +=
+            u64::from(book.lookup.first_hit(fields).is_some_and(|account| code(&account) == gold));
         self.filled += u64::from(answer.fill);
         self.filled_right += u64::from(answer.fill && right);
         self.outcomes.push((answer.confidence, right));
@@ -224,9 +241,12 @@ impl Score {
     }
 
     fn text(&self) -> String {
-        let share = |part: u64, whole: u64| if whole == 0 { "–".to_owned() } else { number(part as f64 / whole as f64, 4) };
+        let share = |part: u64, whole: u64| {
+            if whole == 0 { "–".to_owned() } else { number(part as f64 / whole as f64, 4) }
+        };
         let occurring: Vec<&[u64; 3]> = self.accounts.values().filter(|counts| counts[2] > 0).collect();
-        let f1: f64 = occurring.iter().map(|[right, said, gold]| 2.0 * *right as f64 / (said + gold) as f64).sum();
+        let f1: f64 =
+            occurring.iter().map(|[right, said, gold]| 2.0 * *right as f64 / (said + gold) as f64).sum();
         let error = calibration_error(&self.outcomes, 10).map_or("–".to_owned(), |error| number(error, 4));
         format!(
             "transactions             {}\nfirst suggestion right   {}\namong the first three    {}\nmacro F1, {} accounts   {}\nexact values alone       {}\nfilled in                {}\nright among these        {}\ncalibration error        {error}\n",
@@ -253,7 +273,8 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<()> {
     let open = Open::new(&arguments.model)?;
     open.store.verify()?;
     for (id, company) in open.store.companies()? {
-        let (accounts, coded, prompts) = (open.store.accounts(id)?, open.store.coded(id)?, open.store.prompts(id)?);
+        let (accounts, coded, prompts) =
+            (open.store.accounts(id)?, open.store.coded(id)?, open.store.prompts(id)?);
         println!(
             "{company}: {} coded transactions, {} distinct strings, {} accounts",
             coded.len(),

@@ -102,21 +102,36 @@ impl FileOptions {
     /// What was typed, as pairs of name and column; names of what is no field begin with `=`.
     pub(super) fn mapping(&self) -> Result<Vec<(String, String)>> {
         let typed = [
-            &self.merchant, &self.category, &self.department, &self.location, &self.amount, &self.memo, &self.program,
+            &self.merchant,
+            &self.category,
+            &self.department,
+            &self.location,
+            &self.amount,
+            &self.memo,
+            &self.program,
             &self.trip,
         ];
         let standard = STANDARD.iter().zip(typed);
         let mut mapping: Vec<(String, String)> =
             standard.filter_map(|(name, column)| Some(((*name).to_owned(), column.clone()?))).collect();
         for own in &self.own {
-            let (name, column) =
-                own.split_once('=').with_context(|| format!("`{own}` is no field; expected --own NAME=COLUMN"))?;
+            let (name, column) = own
+                .split_once('=')
+                .with_context(|| format!("`{own}` is no field; expected --own NAME=COLUMN"))?;
             let word = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-            ensure!(word && !STANDARD.contains(&name), "`{name}` cannot name a field; expected a new word of letters and digits");
+            ensure!(
+                word && !STANDARD.contains(&name),
+                "`{name}` cannot name a field; expected a new word of letters and digits"
+            );
             mapping.push((name.to_lowercase(), column.to_owned()));
         }
         let others = [&self.account, &self.account_name, &self.date, &self.company_column, &self.id];
-        mapping.extend(OTHERS.iter().zip(others).filter_map(|(name, column)| Some(((*name).to_owned(), column.clone()?))));
+        mapping.extend(
+            OTHERS
+                .iter()
+                .zip(others)
+                .filter_map(|(name, column)| Some(((*name).to_owned(), column.clone()?))),
+        );
         Ok(mapping)
     }
 
@@ -127,7 +142,9 @@ impl FileOptions {
             match mapping.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, old)) => *old = column,
                 None if name.starts_with('=') => mapping.push((name, column)),
-                None => bail!("the model was trained without the field `{name}`: train again with it, or leave it out"),
+                None => bail!(
+                    "the model was trained without the field `{name}`: train again with it, or leave it out"
+                ),
             }
         }
         Ok(mapping)
@@ -144,7 +161,8 @@ impl FileOptions {
         let bytes = match path == Path::new("-") {
             true => {
                 let mut bytes = Vec::new();
-                std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).context("reading standard input")?;
+                std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)
+                    .context("reading standard input")?;
                 bytes
             }
             false => files::read(path)?,
@@ -185,7 +203,8 @@ impl FileOptions {
 
 /// The template of a mapping: the article's order, then own fields.
 pub(super) fn template(mapping: &[(String, String)], amount: AmountText) -> Result<Template> {
-    let fields: Vec<String> = mapping.iter().map(|(name, _)| name.clone()).filter(|name| !name.starts_with('=')).collect();
+    let fields: Vec<String> =
+        mapping.iter().map(|(name, _)| name.clone()).filter(|name| !name.starts_with('=')).collect();
     if fields.iter().all(|name| name == AMOUNT) {
         bail!("no column was named; say at least --merchant COLUMN");
     }
@@ -212,7 +231,11 @@ fn warn(name: &str, ledger: &Ledger) {
         eprintln!("warning: {name}: {} more rows like these", ledger.bad.len() - LISTED);
     }
     if !ledger.bad.is_empty() {
-        eprintln!("warning: {name}: {} of {} rows were left out", ledger.bad.len(), ledger.bad.len() + ledger.transactions.len());
+        eprintln!(
+            "warning: {name}: {} of {} rows were left out",
+            ledger.bad.len(),
+            ledger.bad.len() + ledger.transactions.len()
+        );
     }
     if let Some(first) = ledger.other_encoding.first() {
         eprintln!(

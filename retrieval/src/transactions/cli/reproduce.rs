@@ -126,7 +126,8 @@ fn carry_through(
     folder: &Path,
     started: Instant,
 ) -> Result<Option<Report>> {
-    let declared = claims::parse(include_str!("../../../claims-transactions.toml")).map_err(anyhow::Error::msg)?;
+    let declared =
+        claims::parse(include_str!("../../../claims-transactions.toml")).map_err(anyhow::Error::msg)?;
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
     let program = std::env::current_exe().context("finding this program's own file")?;
     let text = |path: &Path| path.display().to_string();

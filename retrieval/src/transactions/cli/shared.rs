@@ -55,7 +55,10 @@ pub(super) fn encode_new(encoder: &ColBert, store: &mut Store, name: &str, quiet
         }
         let texts: Vec<&str> = strings.iter().map(|(_, text)| text.as_str()).collect();
         let vectors = encode(encoder, &texts)?;
-        store.put_vectors(name, strings.iter().map(|(id, _)| *id).zip(vectors.chunks_exact(encoder.width())))?;
+        store.put_vectors(
+            name,
+            strings.iter().map(|(id, _)| *id).zip(vectors.chunks_exact(encoder.width())),
+        )?;
         n += strings.len();
         bar.inc(strings.len() as u64);
     }

@@ -14,6 +14,7 @@ use tch::Device;
 use super::columns::{FileOptions, template};
 use super::shared::encode_new;
 use crate::encoder::ColBert;
+use crate::transactions::book::Draft;
 use crate::transactions::coding::{HeldOut, Question, Rule};
 use crate::transactions::lookup::Lookup;
 use crate::transactions::loss::{Mining, Objective};
@@ -118,15 +119,24 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let Some((folder, ledgers)) = arguments.paths.split_last() else { bail!("expected a ledger and a folder") };
+    let Some((folder, ledgers)) = arguments.paths.split_last() else {
+        bail!("expected a ledger and a folder")
+    };
     ensure!(!folder.is_file(), "{}: a file; the last path is the folder of the new model", folder.display());
     for (name, share) in [("--precision", arguments.precision), ("--held-out", arguments.held_out)] {
         ensure!(share > 0.0 && share < 1.0, "{name} is {share}, expected a number between 0 and 1");
     }
-    ensure!((0.0..=1.0).contains(&arguments.siblings), "--siblings is {}, expected 0 to 1", arguments.siblings);
+    ensure!(
+        (0.0..=1.0).contains(&arguments.siblings),
+        "--siblings is {}, expected 0 to 1",
+        arguments.siblings
+    );
     tch::set_num_threads(arguments.threads.into());
     let mapping = arguments.file.mapping()?;
-    ensure!(mapping.iter().any(|(name, _)| name == "=account"), "say which column holds the account code: --account COLUMN");
+    ensure!(
+        mapping.iter().any(|(name, _)| name == "=account"),
+        "say which column holds the account code: --account COLUMN"
+    );
     let amount = match arguments.amount_text {
         AmountName::Exact => AmountText::Exact,
         AmountName::Bucket => AmountText::Bucket,
@@ -205,7 +215,8 @@ fn learn(arguments: &Arguments, template: &Template, earlier: &[&Transaction]) -
         MiningName::Hard => Mining::Hard,
     };
     let margin = arguments.margin;
-    let mut config = TrainConfig { learning_rate: arguments.learning_rate, ..TrainConfig::article(arguments.steps) };
+    let mut config =
+        TrainConfig { learning_rate: arguments.learning_rate, ..TrainConfig::article(arguments.steps) };
     config.shape.siblings = arguments.siblings;
     config.objective = match arguments.objective {
         ObjectiveName::Triplet => Objective::Triplet { margin, mining },
@@ -225,7 +236,9 @@ fn learn(arguments: &Arguments, template: &Template, earlier: &[&Transaction]) -
     let loss = history.losses[last..].iter().sum::<f64>() / (history.losses.len() - last).max(1) as f64;
     let collapsed = history.health.last().is_some_and(|health| health.cosine > 0.99);
     if collapsed {
-        eprintln!("warning: the vectors have collapsed to a point; try --mining semi-hard or a lower --learning-rate");
+        eprintln!(
+            "warning: the vectors have collapsed to a point; try --mining semi-hard or a lower --learning-rate"
+        );
     }
     let seen = format!(
         "{} transactions, {} strings, {} accounts; {} steps, loss {} at the first and {} over the last tenth, {} tokens per second",
@@ -260,8 +273,11 @@ fn corpus(template: &Template, transactions: &[&Transaction]) -> Corpus {
             n
         });
         let n = merchants.len();
-        let merchant = *merchants.entry(merchant.map(|place| transaction.fields[place].as_str())).or_insert(n);
-        pairs.entry((string, account)).or_insert_with(|| corpus.examples.push(Example { string, account, merchant }));
+        let merchant =
+            *merchants.entry(merchant.map(|place| transaction.fields[place].as_str())).or_insert(n);
+        pairs
+            .entry((string, account))
+            .or_insert_with(|| corpus.examples.push(Example { string, account, merchant }));
     }
     corpus
 }
@@ -275,27 +291,18 @@ fn rule(
     precision: f64,
 ) -> Result<Rule> {
     let mut accounts: HashMap<(&str, &str), u32> = HashMap::new();
-    let mut books: BTreeMap<&str, (Lookup, Vec<String>, HashMap<String, usize>, Vec<Vec<Entry>>)> = BTreeMap::new();
+    let mut drafts: BTreeMap<&str, Draft> = BTreeMap::new();
     for (id, transaction) in earlier.iter().enumerate().rev() {
         let code = transaction.account.as_deref().unwrap_or_default();
         let n = accounts.len() as u32;
         let account = *accounts.entry((&transaction.company, code)).or_insert(n);
-        let (lookup, strings, places, groups) = books
-            .entry(&transaction.company)
-            .or_insert_with(|| (Lookup::of_template(template), Vec::new(), HashMap::new(), Vec::new()));
-        lookup.add(&transaction.fields, account);
-        let text = template.text(transaction);
-        let place = *places.entry(text.clone()).or_insert_with(|| {
-            strings.push(text);
-            groups.push(Vec::new());
-            groups.len() - 1
-        });
-        groups[place].push(Entry { account, id: id as i64 });
+        let draft = drafts.entry(&transaction.company).or_insert_with(|| Draft::new(template));
+        draft.add(template.text(transaction), &transaction.fields, Entry { account, id: id as i64 });
     }
     let mut opened: HashMap<&str, (Memory, Lookup)> = HashMap::new();
-    for (company, (lookup, strings, _, groups)) in books {
-        let vectors = encode(encoder, &strings.iter().map(String::as_str).collect::<Vec<_>>())?;
-        opened.insert(company, (Memory::new(encoder.width(), vectors, groups)?, lookup));
+    for (company, draft) in drafts {
+        let vectors = encode(encoder, &draft.strings.iter().map(String::as_str).collect::<Vec<_>>())?;
+        opened.insert(company, (Memory::new(encoder.width(), vectors, draft.groups)?, draft.lookup));
     }
     let texts: Vec<String> = later.iter().map(|transaction| template.text(transaction)).collect();
     let vectors = encode(encoder, &texts.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -306,7 +313,12 @@ fn rule(
             let code = transaction.account.as_deref().unwrap_or_default();
             // An account that was never used before cannot be suggested: it counts as a mistake.
             let account = accounts.get(&(transaction.company.as_str(), code)).copied().unwrap_or(u32::MAX);
-            Some(HeldOut { memory, lookup, question: Question { vector, fields: &transaction.fields }, account })
+            Some(HeldOut {
+                memory,
+                lookup,
+                question: Question { vector, fields: &transaction.fields },
+                account,
+            })
         })
         .collect();
     Ok(Rule::fit(&held_out, precision)?)

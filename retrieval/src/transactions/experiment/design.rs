@@ -62,11 +62,11 @@ impl Preset {
     pub fn amount(self) -> Amount {
         let cpu = Amount {
             size: Size::small(),
-            steps: 100,
+            steps: 160,
             whole_steps: 300,
             stride: 12,
             whole_stride: 1,
-            generated: 1000,
+            generated: 1500,
             searched: 1_000_000,
         };
         match self {
@@ -110,11 +110,16 @@ impl Preset {
         let mut studies: Vec<Study> = seeds.iter().map(|&seed| Study::Whole { seed }).collect();
         let trained = |data: Data| {
             let arms = arms.iter().filter(move |arm| data == Data::Pcard || !arm.is_width());
-            arms.flat_map(|&arm| seeds.iter().map(move |&seed| Study::Train { data, arm, seed })).collect::<Vec<_>>()
+            arms.flat_map(|&arm| seeds.iter().map(move |&seed| Study::Train { data, arm, seed }))
+                .collect::<Vec<_>>()
         };
         studies.extend(trained(Data::Pcard));
         studies.extend(trained(Data::Ledger));
-        studies.extend([Study::Floors { data: Data::Pcard }, Study::Floors { data: Data::Ledger }, Study::Speed]);
+        studies.extend([
+            Study::Floors { data: Data::Pcard },
+            Study::Floors { data: Data::Ledger },
+            Study::Speed,
+        ]);
         studies.into_iter().map(|study| Job { study, preset: self }).collect()
     }
 }
@@ -279,7 +284,9 @@ impl workers::Job for Job {
 
     fn describe(&self) -> String {
         match self.study {
-            Study::Train { data, arm, seed } => format!("train {} on {} seed {seed}", arm.name(), data.name()),
+            Study::Train { data, arm, seed } => {
+                format!("train {} on {} seed {seed}", arm.name(), data.name())
+            }
             Study::Whole { seed } => format!("all rows seed {seed}"),
             Study::Floors { data } => format!("floors on {}", data.name()),
             Study::Speed => "times".to_owned(),

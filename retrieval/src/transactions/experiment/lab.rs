@@ -20,8 +20,8 @@ const CONFUSABLE: usize = 3;
 const COLD: usize = 8;
 const COLD_RANKS: std::ops::Range<usize> = 8..40;
 /// First month of the test, and of the held-out part before it.
-const TEST: [u32; 2] = [201_704, 202_311];
-const HELD_OUT: [u32; 2] = [201_701, 202_309];
+const TEST: [u32; 2] = [201_704, 202_309];
+const HELD_OUT: [u32; 2] = [201_701, 202_307];
 
 /// A coded transaction of the experiment.
 #[derive(Clone, Debug)]
@@ -51,7 +51,8 @@ pub(super) struct Lab {
     pub(super) strings: Vec<String>,
     pub(super) string: Vec<usize>,
     pub(super) corpus: Corpus,
-    /// Whether a row's merchant was coded to three accounts or more before the test.
+    /// Whether a row's merchant was coded to three accounts or more before the test; of generated rows whether the merchant
+    /// alone does not decide between sibling accounts.
     pub(super) confusable: Vec<bool>,
     /// Whether an equal row, date and amount included, came before.
     pub(super) repeated: Vec<bool>,
@@ -78,7 +79,11 @@ impl Lab {
                     rows.push(row);
                     truth.push((evidence.name(), best));
                 }
-                (Template { fields: STANDARD.map(str::to_owned).into(), amount: AmountText::Bucket }, rows, truth)
+                (
+                    Template { fields: STANDARD.map(str::to_owned).into(), amount: AmountText::Bucket },
+                    rows,
+                    truth,
+                )
             }
         };
         let new_company = (data == Data::Ledger).then_some(N_COMPANIES - 1);
@@ -94,12 +99,20 @@ impl Lab {
         let (strings, string) = distinct(rows.iter().map(|row| template.text(&row.transaction)));
         let cold = if data == Data::Pcard { cold(&rows, &times) } else { HashSet::new() };
         let learned = |i: &usize| {
-            times[*i] == Time::Past && !cold.contains(&rows[*i].account) && Some(rows[*i].company) != new_company
+            times[*i] == Time::Past
+                && !cold.contains(&rows[*i].account)
+                && Some(rows[*i].company) != new_company
         };
         let corpus = corpus(&rows, &strings, &string, (0..rows.len()).filter(learned));
         let name = |row: &Row| row.transaction.account_name.clone().unwrap_or_default();
+        let confusable = match data {
+            Data::Pcard => confusable(&rows, &times),
+            Data::Ledger => {
+                truth.iter().map(|(evidence, _)| *evidence != generated::Evidence::Merchant.name()).collect()
+            }
+        };
         Ok(Self {
-            confusable: confusable(&rows, &times),
+            confusable,
             repeated: repeated(&rows),
             names: rows.iter().map(|row| (row.account, name(row))).collect(),
             template,
@@ -146,7 +159,11 @@ fn pcard(root: &Path) -> Result<(Template, Vec<Row>)> {
     let template = Template { fields: fields.map(str::to_owned).into(), amount: AmountText::Omitted };
     let named = |column: &str| Some(column.to_owned());
     let columns = Columns {
-        fields: fields.into_iter().zip(columns).map(|(field, column)| (field.to_owned(), column.to_owned())).collect(),
+        fields: fields
+            .into_iter()
+            .zip(columns)
+            .map(|(field, column)| (field.to_owned(), column.to_owned()))
+            .collect(),
         account: named("gl_code"),
         account_name: named("gl_desc"),
         date: named("date"),
@@ -159,7 +176,13 @@ fn pcard(root: &Path) -> Result<(Template, Vec<Row>)> {
     for file in &set.entry.files {
         let bytes = files::read(&set.folder.join(&file.path))?;
         let ledger = read(&bytes, &file.path, &columns, &Format::auto(), &template, "")?;
-        ensure!(ledger.bad.is_empty(), "{}: line {}: {}", file.path, ledger.bad[0].line, ledger.bad[0].problem);
+        ensure!(
+            ledger.bad.is_empty(),
+            "{}: line {}: {}",
+            file.path,
+            ledger.bad[0].line,
+            ledger.bad[0].problem
+        );
         for mut transaction in ledger.transactions {
             let month = transaction.company.replace('-', "").parse()?;
             transaction.company = "birmingham".to_owned();
@@ -204,7 +227,12 @@ fn cold(rows: &[Row], times: &[Time]) -> HashSet<u32> {
     past.for_each(|(row, _)| *counts.entry(row.account).or_default() += 1);
     let mut sorted: Vec<(u32, usize)> = counts.into_iter().collect();
     sorted.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    let mut ranks: Vec<u32> = sorted.into_iter().skip(COLD_RANKS.start).take(COLD_RANKS.len()).map(|(account, _)| account).collect();
+    let mut ranks: Vec<u32> = sorted
+        .into_iter()
+        .skip(COLD_RANKS.start)
+        .take(COLD_RANKS.len())
+        .map(|(account, _)| account)
+        .collect();
     ranks.shuffle(&mut seed::rng(0, "cold", 0));
     ranks.into_iter().take(COLD).collect()
 }
@@ -218,7 +246,9 @@ fn confusable(rows: &[Row], times: &[Time]) -> Vec<bool> {
     for (row, _) in rows.iter().zip(times).filter(|(_, time)| **time != Time::Test) {
         accounts.entry((row.company, merchant(row))).or_default().insert(row.account);
     }
-    let many = |row: &Row| accounts.get(&(row.company, merchant(row))).is_some_and(|known| known.len() >= CONFUSABLE);
+    let many = |row: &Row| {
+        accounts.get(&(row.company, merchant(row))).is_some_and(|known| known.len() >= CONFUSABLE)
+    };
     rows.iter().map(many).collect()
 }
 
@@ -231,7 +261,12 @@ fn repeated(rows: &[Row]) -> Vec<bool> {
     rows.iter().map(|row| !seen.insert(whole(row))).collect()
 }
 
-fn corpus(rows: &[Row], strings: &[String], string: &[usize], learned: impl Iterator<Item = usize>) -> Corpus {
+fn corpus(
+    rows: &[Row],
+    strings: &[String],
+    string: &[usize],
+    learned: impl Iterator<Item = usize>,
+) -> Corpus {
     let (mut corpus, mut places, mut accounts) = (Corpus::default(), HashMap::new(), HashMap::new());
     let (mut merchants, mut pairs) = (HashMap::new(), HashSet::new());
     for i in learned {

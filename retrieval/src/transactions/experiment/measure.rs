@@ -1,5 +1,6 @@
 //! Asking a trained encoder: suggestions, and what they are worth.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
@@ -8,7 +9,7 @@ use super::lab::{Lab, Time};
 use crate::encoder::ColBert;
 use crate::transactions::model::encode;
 use crate::transactions::neighbours::Neighbour;
-use crate::transactions::vote::{Entry, Memory, Shares, Voting};
+use crate::transactions::vote::{self, Memory, Shares, Voting};
 
 /// How neighbours are counted where encoders are compared, and look-up takes no part.
 pub(super) const VOTING: Voting = Voting { k: 20, sharpness: 20.0 };
@@ -33,7 +34,8 @@ impl Vectors {
     pub(super) fn memory(&self, lab: &Lab, rows: impl Iterator<Item = usize>) -> Result<Memory> {
         let mut rows: Vec<usize> = rows.collect();
         rows.sort_by_key(|&i| std::cmp::Reverse((lab.rows[i].transaction.date, i)));
-        let (mut places, mut groups, mut values) = (HashMap::new(), Vec::<Vec<Entry>>::new(), Vec::new());
+        let (mut places, mut groups, mut values) =
+            (HashMap::new(), Vec::<Vec<vote::Entry>>::new(), Vec::new());
         for i in rows {
             let string = lab.string[i];
             let place = *places.entry(string).or_insert_with(|| {
@@ -41,7 +43,7 @@ impl Vectors {
                 values.extend_from_slice(self.row(string));
                 groups.len() - 1
             });
-            groups[place].push(Entry { account: lab.rows[i].account, id: i as i64 });
+            groups[place].push(vote::Entry { account: lab.rows[i].account, id: i as i64 });
         }
         Ok(Memory::new(self.width, values, groups)?)
     }
@@ -57,8 +59,8 @@ impl Vectors {
         let mut found = HashMap::new();
         for &i in rows {
             let string = lab.string[i];
-            if !found.contains_key(&string) {
-                found.insert(string, memory.nearest(self.row(string), k)?);
+            if let Entry::Vacant(place) = found.entry(string) {
+                place.insert(memory.nearest(self.row(string), k)?);
             }
         }
         Ok(found)
@@ -111,7 +113,11 @@ pub(super) fn quality<'a>(lab: &Lab, answers: impl Iterator<Item = (usize, &'a S
 }
 
 /// Answers of nearest neighbours alone, for the test rows of companies.
-pub(super) fn by_neighbours(lab: &Lab, vectors: &Vectors, companies: &[usize]) -> Result<Vec<(usize, Shares)>> {
+pub(super) fn by_neighbours(
+    lab: &Lab,
+    vectors: &Vectors,
+    companies: &[usize],
+) -> Result<Vec<(usize, Shares)>> {
     let mut answers = Vec::new();
     for &company in companies {
         let before = lab.at(company, Time::Past).chain(lab.at(company, Time::HeldOut));
@@ -141,9 +147,12 @@ pub(super) fn same_account(lab: &Lab, vectors: &Vectors, company: usize) -> Resu
 pub(super) fn plane(rows: &[&[f32]]) -> Vec<[f64; 2]> {
     let width = rows.first().map_or(0, |row| row.len());
     let n = rows.len().max(1) as f64;
-    let mean: Vec<f64> = (0..width).map(|i| rows.iter().map(|row| f64::from(row[i])).sum::<f64>() / n).collect();
-    let centred: Vec<Vec<f64>> =
-        rows.iter().map(|row| row.iter().zip(&mean).map(|(value, mean)| f64::from(*value) - mean).collect()).collect();
+    let mean: Vec<f64> =
+        (0..width).map(|i| rows.iter().map(|row| f64::from(row[i])).sum::<f64>() / n).collect();
+    let centred: Vec<Vec<f64>> = rows
+        .iter()
+        .map(|row| row.iter().zip(&mean).map(|(value, mean)| f64::from(*value) - mean).collect())
+        .collect();
     let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let mut axes: Vec<Vec<f64>> = Vec::new();
     for axis in 0..2 {
@@ -172,12 +181,19 @@ mod tests {
 
     #[test]
     fn the_plane_holds_the_greatest_variance() {
-        let rows: Vec<Vec<f32>> = (0..20).map(|i| {
-            let t = i as f32;
-            vec![t, 0.1 * (t * 7.0).sin(), 3.0 * (t * 1.3).cos(), 0.0]
-        }).collect();
+        let rows: Vec<Vec<f32>> = (0..20)
+            .map(|i| {
+                let t = i as f32;
+                vec![t, 0.1 * (t * 7.0).sin(), 3.0 * (t * 1.3).cos(), 0.0]
+            })
+            .collect();
         let points = plane(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let spread = |axis: usize| points.iter().map(|point| point[axis].powi(2)).sum::<f64>() / 20.0;
-        assert!((spread(0) - 33.25).abs() < 1.0 && spread(1) > 3.0 && spread(1) < 6.0, "{} {}", spread(0), spread(1));
+        assert!(
+            (spread(0) - 33.25).abs() < 1.0 && spread(1) > 3.0 && spread(1) < 6.0,
+            "{} {}",
+            spread(0),
+            spread(1)
+        );
     }
 }

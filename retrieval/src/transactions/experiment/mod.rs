@@ -8,6 +8,7 @@ mod report;
 mod study;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::time::Instant;
 
@@ -43,18 +44,23 @@ impl Worker {
         let amount = job.preset.amount();
         let (data, stride) = match job.study {
             Study::Whole { .. } => (Data::Pcard, amount.whole_stride),
-            Study::Train { data: Data::Pcard, .. } | Study::Floors { data: Data::Pcard } => (Data::Pcard, amount.stride),
+            Study::Train { data: Data::Pcard, .. } | Study::Floors { data: Data::Pcard } => {
+                (Data::Pcard, amount.stride)
+            }
             Study::Train { .. } | Study::Floors { .. } | Study::Speed => (Data::Ledger, 1),
         };
         let (source, stride) = if generated { (Data::Ledger, 1) } else { (data, stride) };
         let key = (source, stride, amount.generated);
-        if !self.0.contains_key(&key) {
-            self.0.insert(key, Lab::new(source, root, stride, amount.generated)?);
-        }
-        let lab = &self.0[&key];
+        let lab = match self.0.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Lab::new(source, root, stride, amount.generated)?),
+        };
+        let lab: &Lab = lab;
         let first = |seed: u64| seed == job.preset.seeds()[0];
         let mut outcome = match job.study {
-            Study::Train { data, arm, seed } => study::trained(lab, amount, (data, arm, seed), first(seed), device)?,
+            Study::Train { data, arm, seed } => {
+                study::trained(lab, amount, (data, arm, seed), first(seed), device)?
+            }
             Study::Whole { seed } => study::whole(lab, amount, seed, first(seed), device)?,
             Study::Floors { data } => study::floors(lab, data, job.preset.seeds().len()),
             Study::Speed => study::speed(lab, amount, device)?,

@@ -11,7 +11,7 @@ use common::report::{DataFile, FigureFile, Report, SCHEMA, Section, Table, numbe
 use common::{data, environment, stats};
 
 use super::DATA_SETS;
-use super::design::{Arm, Data, Job, PRECISION, Preset, RATE, FAST_RATE, Study};
+use super::design::{Arm, Data, FAST_RATE, Job, PRECISION, Preset, RATE, Study};
 use super::generated::{Evidence, N_COMPANIES, NOISE};
 use crate::transactions::train::MARGIN;
 
@@ -49,7 +49,12 @@ pub struct Circumstances {
 ///
 /// # Errors
 /// Missing data, figures that cannot be written.
-pub fn report(declared: &Declared, finished: &Finished, around: &Circumstances, folder: &Path) -> Result<Report> {
+pub fn report(
+    declared: &Declared,
+    finished: &Finished,
+    around: &Circumstances,
+    folder: &Path,
+) -> Result<Report> {
     let values = Values::collect(finished.jobs.iter().map(|(_, outcome)| outcome));
     let claims = judge(declared, finished.preset, &values);
     let mut environment = environment::capture(&around.workspace);
@@ -65,7 +70,11 @@ pub fn report(declared: &Declared, finished: &Finished, around: &Circumstances, 
         setup: setup(finished.preset),
         deviations: deviations(),
         sections: sections(finished, &values, folder)?,
-        compute: outcome::cost(finished.jobs.iter().map(|(_, outcome)| outcome), around.workers, around.wall_s),
+        compute: outcome::cost(
+            finished.jobs.iter().map(|(_, outcome)| outcome),
+            around.workers,
+            around.wall_s,
+        ),
         environment,
         data: if around.generated { vec![] } else { data_files(&around.data)? },
         determinism: determinism(finished, around),
@@ -84,7 +93,9 @@ fn headline(preset: Preset, generated: bool) -> String {
     );
     let only = "Indicative only: few steps, one seed. Run the preset `cpu` for verdicts.";
     match (generated, preset) {
-        (true, _) => format!("The generated ledger stands in for the public data: this shows that everything runs, nothing else. {size}"),
+        (true, _) => format!(
+            "The generated ledger stands in for the public data: this shows that everything runs, nothing else. {size}"
+        ),
         (_, Preset::Quick) => format!("{only} {size}"),
         _ => size,
     }
@@ -113,7 +124,9 @@ fn summary(report: &Report, values: &Values) -> Vec<String> {
         format!("Result: {}.", report.verdict_counts()),
     ];
     let whole = |arm: &str| mean(values, "whole", arm, "top_1");
-    if let (Some(lookup), Some(smoothed), Some(near), Some(both)) = (whole("lookup"), whole("smoothed"), whole("neighbours"), whole("both")) {
+    if let (Some(lookup), Some(smoothed), Some(near), Some(both)) =
+        (whole("lookup"), whole("smoothed"), whole("neighbours"), whole("both"))
+    {
         found.push(format!(
             "All rows, first suggestion right in the last four months: exact values {} as a back-off table and {} interpolated, neighbours alone {}, both together {}.",
             number(lookup, 3), number(smoothed, 3), number(near, 3), number(both, 3)
@@ -145,7 +158,19 @@ const HEALTH: [(&str, &str, usize); 4] = [
 ];
 
 fn sections(finished: &Finished, values: &Values, folder: &Path) -> Result<Vec<Section>> {
-    let arms: Vec<&str> = ["triplet", "contrastive", "supervised", "softmax", "untrained", "tfidf", "logistic", "lookup", "smoothed", "best-possible"].into();
+    let arms: Vec<&str> = [
+        "triplet",
+        "contrastive",
+        "supervised",
+        "softmax",
+        "untrained",
+        "tfidf",
+        "logistic",
+        "lookup",
+        "smoothed",
+        "best-possible",
+    ]
+    .into();
     let mining = ["random", "semi-hard", "hard", "triplet"];
     let mut losses = Section {
         title: "Losses".to_owned(),
@@ -172,14 +197,25 @@ fn sections(finished: &Finished, values: &Values, folder: &Path) -> Result<Vec<S
     };
     strategies.tables.retain(|table| !table.rows.is_empty());
     losses.tables.retain(|table| !table.rows.is_empty());
-    for drawing in finished.jobs.iter().flat_map(|(_, outcome)| &outcome.drawings).filter(|drawing| drawing.id != "confusion") {
+    for drawing in finished
+        .jobs
+        .iter()
+        .flat_map(|(_, outcome)| &outcome.drawings)
+        .filter(|drawing| drawing.id != "confusion")
+    {
         losses.figures.push(figure::save(&drawing.figure, folder, &drawing.id, &drawing.caption)?);
     }
     Ok(vec![losses, strategies, width(values, folder)?, cold(values), filling(finished, values, folder)?])
 }
 
 /// Mean values of arms in one setting; arms without any are left out.
-fn table(caption: &str, values: &Values, setting: &str, metrics: &[(&str, &str, usize)], arms: &[&str]) -> Table {
+fn table(
+    caption: &str,
+    values: &Values,
+    setting: &str,
+    metrics: &[(&str, &str, usize)],
+    arms: &[&str],
+) -> Table {
     let cell = |arm: &str, (_, metric, digits): &(&str, &str, usize)| {
         mean(values, setting, arm, metric).map_or("–".to_owned(), |value| number(value, *digits))
     };
@@ -187,24 +223,29 @@ fn table(caption: &str, values: &Values, setting: &str, metrics: &[(&str, &str, 
         std::iter::once((*arm).to_owned()).chain(metrics.iter().map(|metric| cell(arm, metric))).collect()
     };
     let rows = arms.iter().map(row).filter(|row| row[1..].iter().any(|cell| cell != "–")).collect();
-    let columns = std::iter::once("arm").chain(metrics.iter().map(|(head, ..)| *head)).map(str::to_owned).collect();
+    let columns =
+        std::iter::once("arm").chain(metrics.iter().map(|(head, ..)| *head)).map(str::to_owned).collect();
     Table { caption: caption.to_owned(), columns, rows }
 }
 
 fn by_setting(caption: &str, values: &Values, settings: &[String], arms: &[&str]) -> Table {
     let row = |arm: &&str| -> Vec<String> {
-        let cell = |setting: &String| mean(values, setting, arm, "top_1").map_or("–".to_owned(), |value| number(value, 4));
+        let cell = |setting: &String| {
+            mean(values, setting, arm, "top_1").map_or("–".to_owned(), |value| number(value, 4))
+        };
         std::iter::once((*arm).to_owned()).chain(settings.iter().map(cell)).collect()
     };
     let rows = arms.iter().map(row).filter(|row| row[1..].iter().any(|cell| cell != "–")).collect();
-    let head = |setting: &String| setting.split_once('-').map_or(setting.clone(), |(_, name)| name.to_owned());
+    let head =
+        |setting: &String| setting.split_once('-').map_or(setting.clone(), |(_, name)| name.to_owned());
     let columns = std::iter::once("arm".to_owned()).chain(settings.iter().map(head)).collect();
     Table { caption: caption.to_owned(), columns, rows }
 }
 
 /// Training curves of an arm on the purchase cards.
 fn curves_of(finished: &Finished, arm: Arm) -> Vec<Vec<[f64; 2]>> {
-    let own = |job: &Job| matches!(job.study, Study::Train { data: Data::Pcard, arm: other, .. } if other == arm);
+    let own =
+        |job: &Job| matches!(job.study, Study::Train { data: Data::Pcard, arm: other, .. } if other == arm);
     finished.jobs.iter().filter(|(job, _)| own(job)).map(|(_, outcome)| outcome.curve.clone()).collect()
 }
 
@@ -254,7 +295,12 @@ fn curves(finished: &Finished, folder: &Path) -> Result<Option<FigureFile>> {
         y: "first suggestion right, held-out months".to_owned(),
         groups,
     };
-    Ok(Some(figure::save(&figure, folder, "mining", "Thin lines are seeds; a sample of the past votes, a sample of the held-out months asks.")?))
+    Ok(Some(figure::save(
+        &figure,
+        folder,
+        "mining",
+        "Thin lines are seeds; a sample of the past votes, a sample of the held-out months asks.",
+    )?))
 }
 
 fn width(values: &Values, folder: &Path) -> Result<Section> {
@@ -265,7 +311,8 @@ fn width(values: &Values, folder: &Path) -> Result<Section> {
         .collect();
     let point = |(arm, width): &(&str, f64)| {
         let wrong = 1.0 - mean(values, "pcard", arm, "top_1")?;
-        let near = values.with("latency_ms").find(|measured| measured.arm.ends_with(&format!("x {width}")))?;
+        let near =
+            values.with("latency_ms").find(|measured| measured.arm.ends_with(&format!("x {width}")))?;
         Some(Named { at: [stats::mean(&near.values)?, wrong], name: format!("{width}") })
     };
     let points: Vec<Named> = named.iter().filter_map(point).collect();
@@ -285,7 +332,12 @@ fn width(values: &Values, folder: &Path) -> Result<Section> {
             y: "1 − first suggestion right".to_owned(),
             groups: vec![("purchase cards, mean over seeds".to_owned(), points)],
         };
-        section.figures.push(figure::save(&figure, folder, "width", "Values per vector against mistakes and the time of a search. Lower and further left is better.")?);
+        section.figures.push(figure::save(
+            &figure,
+            folder,
+            "width",
+            "Values per vector against mistakes and the time of a search. Lower and further left is better.",
+        )?);
     }
     Ok(section)
 }
@@ -302,8 +354,20 @@ fn cold(values: &Values) -> Section {
 }
 
 fn filling(finished: &Finished, values: &Values, folder: &Path) -> Result<Section> {
-    let metrics = [("first right", "top_1", 4), ("without repeated rows", "fresh", 4), ("among three", "top_3", 4), ("MRR", "mrr", 4), ("macro F1", "macro_f1", 4), ("confusable rows", "confusable", 4)];
-    let filled = [("precision", "precision", 4), ("coverage", "coverage", 4), ("calibration error", "calibration", 4), ("weight of neighbours", "weight", 2)];
+    let metrics = [
+        ("first right", "top_1", 4),
+        ("without repeated rows", "fresh", 4),
+        ("among three", "top_3", 4),
+        ("MRR", "mrr", 4),
+        ("macro F1", "macro_f1", 4),
+        ("confusable rows", "confusable", 4),
+    ];
+    let filled = [
+        ("precision", "precision", 4),
+        ("coverage", "coverage", 4),
+        ("calibration error", "calibration", 4),
+        ("weight of neighbours", "weight", 2),
+    ];
     let mut section = Section {
         title: "All rows: suggestions and automatic filling".to_owned(),
         text: vec!["Trained on April 2014 to December 2016, the rule set on January to March 2017, asked about April to July 2017 with everything before remembered. `lookup` is the published baseline's back-off table, `both` the command's own mixture.".to_owned()],
@@ -322,7 +386,12 @@ fn filling(finished: &Finished, values: &Values, folder: &Path) -> Result<Sectio
             y: "precision".to_owned(),
             groups: vec![("both".to_owned(), runs)],
         };
-        section.figures.push(figure::save(&figure, folder, "coverage", "Precision of the filled-in accounts as the threshold falls, test months; thin lines are seeds.")?);
+        section.figures.push(figure::save(
+            &figure,
+            folder,
+            "coverage",
+            "Precision of the filled-in accounts as the threshold falls, test months; thin lines are seeds.",
+        )?);
     }
     for drawing in whole.flat_map(|(_, outcome)| &outcome.drawings) {
         section.figures.push(figure::save(&drawing.figure, folder, &drawing.id, &drawing.caption)?);
@@ -332,7 +401,9 @@ fn filling(finished: &Finished, values: &Values, folder: &Path) -> Result<Sectio
 
 fn setup(preset: Preset) -> Vec<[String; 4]> {
     let amount = preset.amount();
-    let row = |what: &str, paper: &str, ours: String, why: &str| [what.to_owned(), paper.to_owned(), ours, why.to_owned()];
+    let row = |what: &str, paper: &str, ours: String, why: &str| {
+        [what.to_owned(), paper.to_owned(), ours, why.to_owned()]
+    };
     let size = amount.size;
     vec![
         row("encoder", "a pre-trained sentence-transformers model, not named", format!("BERT, {} layers, {} wide, from scratch, mean-pooled", size.layers, size.hidden), "minutes on two cores, nothing to download"),
@@ -343,7 +414,7 @@ fn setup(preset: Preset) -> Vec<[String; 4]> {
         row("steps", "not said", format!("{}; {} on all rows", amount.steps, amount.whole_steps), "minutes"),
         row("step size", "not said", format!("AdamW, {RATE} ({FAST_RATE} for `softmax` and `supervised`), a tenth warm-up, linear decay"), "chosen on held-out months"),
         row("data", "customers' transactions", format!("birmingham-pcard, one row in {} (losses, mining, width), one in {} (suggestions); {} generated transactions of each of {N_COMPANIES} companies", amount.stride, amount.whole_stride, amount.generated), "public"),
-        row("confusable", "fine distinctions, by example", "rows of merchants with three accounts or more before the test".to_owned(), "declared before the run"),
+        row("confusable", "fine distinctions, by example", "rows of merchants with three accounts or more before the test; generated: rows that need more than the merchant".to_owned(), "declared before the run"),
     ]
 }
 
@@ -375,7 +446,10 @@ fn determinism(finished: &Finished, around: &Circumstances) -> BTreeMap<String, 
     let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     BTreeMap::from([
         fact("seeds", &seeds.join(", ")),
-        fact("streams", "initial weights, batches and random negatives each derive from the run seed; the sample of rows and the generated ledger have seeds of their own"),
+        fact(
+            "streams",
+            "initial weights, batches and random negatives each derive from the run seed; the sample of rows and the generated ledger have seeds of their own",
+        ),
         fact("threads", "1 per worker process"),
         fact("repeat check", &around.repeat_check),
         fact("not fixed", "the processor's instruction set: other machines agree within tolerance; times"),
@@ -400,7 +474,10 @@ mod tests {
     #[test]
     fn curves_are_read_between_their_points() {
         let curve = [[10.0, 0.2], [20.0, 0.4]];
-        assert_eq!([5.0, 10.0, 15.0, 20.0].map(|x| at(&curve, x)), [Some(0.2), Some(0.2), Some(0.2 + 0.2 * 0.5), Some(0.4)]);
+        assert_eq!(
+            [5.0, 10.0, 15.0, 20.0].map(|x| at(&curve, x)),
+            [Some(0.2), Some(0.2), Some(0.2 + 0.2 * 0.5), Some(0.4)]
+        );
         assert_eq!(at(&curve, 30.0), None);
     }
 }

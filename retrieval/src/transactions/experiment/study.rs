@@ -65,8 +65,14 @@ pub(super) fn trained(
     let before = if arm == Arm::Triplet { Some(Vectors::of(&encoder, lab)?) } else { None };
     let history = learn(lab, &encoder, &arm.config(amount.steps), seed, &mut outcome, arm.is_mining())?;
     if let Some(health) = history.health.last() {
-        let last = [("active", health.active), ("positive", health.positive), ("negative", health.negative), ("cosine", health.cosine)];
-        last.into_iter().for_each(|(metric, value)| outcome.put(data.name(), arm.name(), metric, vec![value]));
+        let last = [
+            ("active", health.active),
+            ("positive", health.positive),
+            ("negative", health.negative),
+            ("cosine", health.cosine),
+        ];
+        last.into_iter()
+            .for_each(|(metric, value)| outcome.put(data.name(), arm.name(), metric, vec![value]));
     }
     let vectors = Vectors::of(&encoder, lab)?;
     ask(&mut outcome, lab, data, arm.name(), &vectors)?;
@@ -162,7 +168,9 @@ fn by_evidence(outcome: &mut Outcome, lab: &Lab, arm: &str, answers: &[(usize, S
         let (sum, n) = counts.entry(lab.truth[*i].0).or_default();
         (*sum, *n) = (*sum + f64::from(u8::from(right)), *n + 1.0);
     }
-    counts.into_iter().for_each(|(evidence, (sum, n))| outcome.put(&format!("evidence-{evidence}"), arm, "top_1", vec![sum / n]));
+    counts.into_iter().for_each(|(evidence, (sum, n))| {
+        outcome.put(&format!("evidence-{evidence}"), arm, "top_1", vec![sum / n])
+    });
 }
 
 /// All rows before the test without the new accounts', and the first `n` of each of these.
@@ -179,7 +187,9 @@ fn cold_memory(lab: &Lab, n: usize) -> Vec<usize> {
 }
 
 fn cold_rows(lab: &Lab) -> Vec<usize> {
-    (0..lab.rows.len()).filter(|&i| lab.times[i] == Time::Test && lab.cold.contains(&lab.rows[i].account)).collect()
+    (0..lab.rows.len())
+        .filter(|&i| lab.times[i] == Time::Test && lab.cold.contains(&lab.rows[i].account))
+        .collect()
 }
 
 /// Words and exact values on the same questions.
@@ -200,20 +210,31 @@ pub(super) fn floors(lab: &Lab, data: Data, seeds: usize) -> Outcome {
         }
         by.entry("tfidf").or_default().extend(tfidf);
         let lookup = lab.lookup(rows.iter().copied());
-        let first = |i: usize| lookup.first_hit(&lab.rows[i].transaction.fields).map(|account| (account, 1.0)).into_iter().collect();
+        let first = |i: usize| {
+            lookup
+                .first_hit(&lab.rows[i].transaction.fields)
+                .map(|account| (account, 1.0))
+                .into_iter()
+                .collect()
+        };
         by.entry("lookup").or_default().extend(asked.iter().map(|&i| (i, first(i))));
-        by.entry("smoothed").or_default().extend(asked.iter().map(|&i| (i, lookup.shares(&lab.rows[i].transaction.fields))));
+        by.entry("smoothed")
+            .or_default()
+            .extend(asked.iter().map(|&i| (i, lookup.shares(&lab.rows[i].transaction.fields))));
         by.entry("logistic").or_default().extend(logistic(lab, &sparse, &rows, &asked));
     }
     // A floor has no seed: its one value stands beside each seed's.
-    let mut repeat = |setting: &str, arm: &str, quality: Quality| {
-        (0..seeds).for_each(|_| put(&mut outcome, setting, arm, quality));
+    let repeat = |outcome: &mut Outcome, setting: &str, arm: &str, quality: Quality| {
+        (0..seeds).for_each(|_| put(outcome, setting, arm, quality));
     };
     for (arm, answers) in &by {
-        repeat(data.name(), arm, quality(lab, borrowed(answers)));
+        repeat(&mut outcome, data.name(), arm, quality(lab, borrowed(answers)));
+    }
+    for (arm, answers) in by.iter().filter(|_| !lab.truth.is_empty()) {
+        by_evidence(&mut outcome, lab, arm, answers);
     }
     if lab.new_company.is_some() {
-        repeat("new-company", "tfidf", quality(lab, borrowed(&new)));
+        repeat(&mut outcome, "new-company", "tfidf", quality(lab, borrowed(&new)));
     }
     if !lab.truth.is_empty() {
         let right = |i: &usize| f64::from(u8::from(lab.truth[*i].1 == lab.rows[*i].account));
@@ -223,7 +244,8 @@ pub(super) fn floors(lab: &Lab, data: Data, seeds: usize) -> Outcome {
     }
     for n in EXAMPLES.into_iter().filter(|_| !lab.cold.is_empty()) {
         let sparse = Sparse::new(lab, &cold_memory(lab, n));
-        let answers: Vec<(usize, Shares)> = cold_rows(lab).into_iter().map(|i| (i, sparse.vote(lab, i))).collect();
+        let answers: Vec<(usize, Shares)> =
+            cold_rows(lab).into_iter().map(|i| (i, sparse.vote(lab, i))).collect();
         let value = quality(lab, borrowed(&answers)).top_1;
         outcome.put(&format!("cold-{n}"), "tfidf", "top_1", vec![value; seeds]);
     }
@@ -258,12 +280,19 @@ fn logistic(lab: &Lab, sparse: &Sparse, rows: &[usize], asked: &[usize]) -> Vec<
     let classes: Vec<u32> = rows.iter().map(|&i| class(lab.rows[i].account)).collect();
     let learned: Vec<SparseRow> = rows.iter().map(features).collect();
     let model = Logistic::train(sparse.tfidf.len(), accounts.len(), &learned, &classes, 5, 0.3, 0);
-    let named = |shares: Shares| shares.into_iter().map(|(class, share)| (accounts[class as usize], share)).collect();
+    let named =
+        |shares: Shares| shares.into_iter().map(|(class, share)| (accounts[class as usize], share)).collect();
     asked.iter().map(|i| (*i, named(model.shares(&features(i))))).collect()
 }
 
 /// The article's way on all rows: neighbours, exact values, both; confidence and automatic filling.
-pub(super) fn whole(lab: &Lab, amount: Amount, seed: u64, first_seed: bool, device: Device) -> Result<Outcome> {
+pub(super) fn whole(
+    lab: &Lab,
+    amount: Amount,
+    seed: u64,
+    first_seed: bool,
+    device: Device,
+) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let encoder = new_encoder(&lab.corpus.strings, amount.size, device, seed)?;
     let config = TrainConfig { learning_rate: RATE, ..TrainConfig::article(amount.whole_steps) };
@@ -296,7 +325,12 @@ pub(super) fn whole(lab: &Lab, amount: Amount, seed: u64, first_seed: bool, devi
         let fresh = borrowed(answers).filter(|(i, _)| !lab.repeated[*i]);
         outcome.put("whole", arm, "fresh", vec![quality(lab, fresh).top_1]);
     }
-    outcome.put("filling", "filled", "precision", vec![if filled > 0.0 { filled_right / filled } else { 1.0 }]);
+    outcome.put(
+        "filling",
+        "filled",
+        "precision",
+        vec![if filled > 0.0 { filled_right / filled } else { 1.0 }],
+    );
     outcome.put("filling", "asked", "precision", vec![PRECISION]);
     outcome.put("filling", "filled", "coverage", vec![filled / asked.len() as f64]);
     outcome.put("filling", "filled", "calibration", calibration_error(&outcomes, 10).into_iter().collect());
@@ -329,7 +363,12 @@ pub(super) fn speed(lab: &Lab, amount: Amount, device: Device) -> Result<Outcome
         outcome.put("speed", arm.name(), "step_ms", vec![1e3 * history.steps_s / 20.0]);
         outcome.put("speed", arm.name(), "tokens_per_s", vec![history.tokens as f64 / history.steps_s]);
     }
-    let sizes = [(8, amount.searched / 10), (16, amount.searched / 10), (64, amount.searched / 10), (64, amount.searched)];
+    let sizes = [
+        (8, amount.searched / 10),
+        (16, amount.searched / 10),
+        (64, amount.searched / 10),
+        (64, amount.searched),
+    ];
     for (width, n) in sizes {
         let mut random = seed::rng(1, "vectors", width as u64);
         let centres: Vec<f32> = (0..2000 * width).map(|_| random.random_range(-1.0..1.0)).collect();
@@ -337,7 +376,10 @@ pub(super) fn speed(lab: &Lab, amount: Amount, device: Device) -> Result<Outcome
             let mut values = Vec::with_capacity(n * width);
             for _ in 0..n {
                 let centre = random.random_range(0..2000) * width;
-                let row: Vec<f32> = centres[centre..centre + width].iter().map(|value| value + random.random_range(-0.5..0.5)).collect();
+                let row: Vec<f32> = centres[centre..centre + width]
+                    .iter()
+                    .map(|value| value + random.random_range(-0.5..0.5))
+                    .collect();
                 let norm = row.iter().map(|value| value * value).sum::<f32>().sqrt();
                 values.extend(row.iter().map(|value| value / norm));
             }
@@ -351,7 +393,12 @@ pub(super) fn speed(lab: &Lab, amount: Amount, device: Device) -> Result<Outcome
             index.search(query, VOTING.k)?;
             times.push(1e3 * started.elapsed().as_secs_f64());
         }
-        outcome.put("search", &format!("{n} x {width}"), "latency_ms", common::stats::median(&times).into_iter().collect());
+        outcome.put(
+            "search",
+            &format!("{n} x {width}"),
+            "latency_ms",
+            common::stats::median(&times).into_iter().collect(),
+        );
     }
     Ok(outcome)
 }
@@ -360,7 +407,8 @@ pub(super) fn speed(lab: &Lab, amount: Amount, device: Device) -> Result<Outcome
 fn maps(lab: &Lab, before: &Vectors, after: &Vectors) -> Vec<Drawing> {
     let rows: Vec<usize> = lab.at(0, Time::Test).filter(|&i| lab.confusable[i]).collect();
     let accounts = most_frequent(rows.iter().map(|&i| lab.rows[i].account), 6);
-    let mut rows: Vec<usize> = rows.into_iter().filter(|&i| accounts.contains(&lab.rows[i].account)).collect();
+    let mut rows: Vec<usize> =
+        rows.into_iter().filter(|&i| accounts.contains(&lab.rows[i].account)).collect();
     rows.truncate(500);
     let drawing = |vectors: &Vectors, id: &str, when: &str| {
         let points = plane(&rows.iter().map(|&i| vectors.row(lab.string[i])).collect::<Vec<_>>());
@@ -370,7 +418,9 @@ fn maps(lab: &Lab, before: &Vectors, after: &Vectors) -> Vec<Drawing> {
         };
         Drawing {
             id: id.to_owned(),
-            caption: format!("Test transactions of merchants with three accounts or more, {when} training: the two directions of greatest variance, one colour per account."),
+            caption: format!(
+                "Test transactions of merchants with three accounts or more, {when} training: the two directions of greatest variance, one colour per account."
+            ),
             figure: Figure::Scatter {
                 title: format!("Vectors {when} training"),
                 x: "first direction".to_owned(),
