@@ -229,6 +229,16 @@ fn what_is_wrong_is_said_and_nothing_is_half_written() {
         &["suggest", "model", "new.csv", "--memo", "memo"],
         "the model was trained without the field `memo`",
     );
+    fs::write(trained.path("coded.csv"), ledger(0, 400)).unwrap();
+    let weights = || fs::read(trained.path("model/model.safetensors")).unwrap();
+    let before = weights();
+    let other =
+        [&["train", "coded.csv", "model", "--merchant", "supplier", "--account", "code"], &SIZE[..]].concat();
+    trained.fails(
+        &other,
+        "ledger.sqlite: its strings were made with other fields (merchant, location, amount, vat)",
+    );
+    assert!(weights() == before);
     fs::write(trained.path("bad.csv"), "day,supplier,centre,sum,vat,code,name\nx,a,b,1,VR,K1,n\n").unwrap();
     trained.fails(&["add", "model", "bad.csv"], "no row that can be used; nothing was changed");
     trained.fails(&["evaluate", "model", "bad.csv"], "no row that can be used");

@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command talks to its user")]
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -143,6 +143,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         AmountName::Omitted => AmountText::Omitted,
     };
     let template = template(&mapping, amount)?;
+    if let Some(known) = Some(store_path(arguments, folder)).filter(|path| path.exists()) {
+        drop(Store::open(&known, &template)?); // a store of another template is refused before anything is learned
+    }
     let mut files = Vec::new();
     for path in ledgers {
         let (bytes, ledger) = arguments.file.read(path, &mapping, &template, true)?;
@@ -166,6 +169,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     );
     println!("{}", said(rule));
     Ok(())
+}
+
+fn store_path(arguments: &Arguments, folder: &Path) -> PathBuf {
+    arguments.store.clone().unwrap_or_else(|| folder.join("ledger.sqlite"))
 }
 
 /// What a rule promises, in a sentence.
@@ -327,14 +334,13 @@ fn rule(
 /// Puts the ledgers into the store. A ledger that is there already, from an earlier training, stays.
 fn remember(
     arguments: &Arguments,
-    folder: &std::path::Path,
+    folder: &Path,
     files: &[(String, Vec<u8>, Vec<Transaction>)],
     template: &Template,
     encoder: &ColBert,
     name: &str,
 ) -> Result<()> {
-    let path = arguments.store.clone().unwrap_or_else(|| folder.join("ledger.sqlite"));
-    let mut store = Store::open(&path, template)?;
+    let mut store = Store::open(&store_path(arguments, folder), template)?;
     for (source, bytes, transactions) in files {
         match store.import(source, bytes, template, transactions) {
             Ok(_) => {}
