@@ -1,10 +1,13 @@
 //! The experiment: encoders are trained and asked as jobs, claims are judged, the report is written.
 
 pub mod design;
+mod drawings;
+mod floors;
 mod generated;
 mod lab;
 mod measure;
 mod report;
+mod speed;
 mod study;
 
 use std::collections::HashMap;
@@ -62,8 +65,8 @@ impl Worker {
                 study::trained(lab, amount, (data, arm, seed), first(seed), device)?
             }
             Study::Whole { seed } => study::whole(lab, amount, seed, first(seed), device)?,
-            Study::Floors { data } => study::floors(lab, data, job.preset.seeds().len()),
-            Study::Speed => study::speed(lab, amount, device)?,
+            Study::Floors { data } => floors::floors(lab, data, job.preset.seeds().len()),
+            Study::Speed => speed::speed(lab, amount, device)?,
         };
         outcome.wall_s = started.elapsed().as_secs_f64();
         outcome.cpu_s = processor.elapsed().as_secs_f64();
