@@ -65,8 +65,7 @@ pub(super) fn floors(lab: &Lab, data: Data, seeds: usize) -> Outcome {
         let sparse = Sparse::new(lab, &cold_memory(lab, n));
         let answers: Vec<(usize, Shares)> =
             cold_rows(lab).into_iter().map(|i| (i, sparse.vote(lab, i))).collect();
-        let value = quality(lab, borrowed(&answers)).top_1;
-        outcome.put(&format!("cold-{n}"), "tfidf", "top_1", vec![value; seeds]);
+        repeat(&mut outcome, &format!("cold-{n}"), "tfidf", quality(lab, borrowed(&answers)));
     }
     outcome
 }

@@ -153,7 +153,7 @@ fn ask(outcome: &mut Outcome, lab: &Lab, data: Data, arm: &str, vectors: &Vector
         let nearest = vectors.nearest(lab, &memory, &asked, VOTING.k)?;
         let answers: Vec<(usize, Shares)> =
             asked.into_iter().map(|i| (i, memory.vote(&nearest[&lab.string[i]], VOTING))).collect();
-        outcome.put(&format!("cold-{n}"), arm, "top_1", vec![quality(lab, borrowed(&answers)).top_1]);
+        put(outcome, &format!("cold-{n}"), arm, quality(lab, borrowed(&answers)));
     }
     Ok(())
 }

@@ -180,7 +180,7 @@ fn sections(finished: &Finished, values: &Values, folder: &Path) -> Result<Vec<S
             table("Purchase cards", values, "pcard", &QUALITY, &arms),
             table("Generated ledger", values, "ledger", &QUALITY, &arms),
             table("A company that no encoder saw", values, "new-company", &QUALITY[..4], &arms),
-            by_setting("First suggestion right by what decides the account", values, &Evidence::ALL.map(|e| format!("evidence-{}", e.name())), &arms),
+            by_setting("First suggestion right by what decides the account", values, &Evidence::ALL.map(|e| format!("evidence-{}", e.name())), "top_1", &arms),
         ],
         figures: vec![],
     };
@@ -229,10 +229,10 @@ fn table(
     Table { caption: caption.to_owned(), columns, rows }
 }
 
-fn by_setting(caption: &str, values: &Values, settings: &[String], arms: &[&str]) -> Table {
+fn by_setting(caption: &str, values: &Values, settings: &[String], metric: &str, arms: &[&str]) -> Table {
     let row = |arm: &&str| -> Vec<String> {
         let cell = |setting: &String| {
-            mean(values, setting, arm, "top_1").map_or("–".to_owned(), |value| number(value, 4))
+            mean(values, setting, arm, metric).map_or("–".to_owned(), |value| number(value, 4))
         };
         std::iter::once((*arm).to_owned()).chain(settings.iter().map(cell)).collect()
     };
@@ -349,7 +349,10 @@ fn cold(values: &Values) -> Section {
     Section {
         title: "New accounts".to_owned(),
         text: vec!["Eight accounts were kept out of all training. Of each, 1, 5 or 20 coded transactions are then remembered, beside those of all other accounts; asked are the test transactions of the eight.".to_owned()],
-        tables: vec![by_setting("First suggestion right by remembered examples", values, &settings, &arms)],
+        tables: vec![
+            by_setting("First suggestion right by remembered examples", values, &settings, "top_1", &arms),
+            by_setting("Mean reciprocal rank of the right account", values, &settings, "mrr", &arms),
+        ],
         figures: vec![],
     }
 }
