@@ -12,6 +12,7 @@
 //! | [`bm25`] | the floor, and hard negatives |
 //! | [`data`], [`export`], [`serve`], `search`, `cli` | collections, other engines, the service, the command |
 //! | `experiment` | the studies, verdicts, the report |
+//! | [`transactions`] | embeddings of card transactions: another paper, with a command of its own |
 //!
 //! Modules without a link need libtorch (feature `tensor`).
 
@@ -35,4 +36,5 @@ pub mod teacher;
 pub mod tokenizer;
 #[cfg(feature = "tensor")]
 pub mod training;
+pub mod transactions;
 pub mod vectors;

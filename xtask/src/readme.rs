@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::reproduce::members;
+use crate::reproduce::experiments;
 
 const BEGIN: &str = "<!-- claims:begin -->\n";
 const END: &str = "<!-- claims:end -->";
@@ -15,22 +15,21 @@ const END: &str = "<!-- claims:end -->";
 pub(crate) fn run(root: &Path, check: bool) -> Result<()> {
     let mut overview = String::from("| paper | crate | command | claims and verdicts |\n|---|---|---|---|\n");
     let mut stale = Vec::new();
-    for member in members(root)? {
-        let path = root.join(&member).join("claims.toml");
-        if !path.exists() {
-            continue;
-        }
-        let declared: toml::Table = fs::read_to_string(&path)?.parse()?;
-        let report = fs::read_to_string(root.join("reports").join(&member).join("report.json")).ok();
+    for experiment in experiments(root)? {
+        let member = &experiment.member;
+        let declared: toml::Table = fs::read_to_string(root.join(&experiment.claims))?.parse()?;
+        let report = fs::read_to_string(root.join("reports").join(&experiment.name).join("report.json")).ok();
         let report: Option<Value> = report.map(|text| serde_json::from_str(&text)).transpose()?;
         let (title, counts, table) = claims(&declared, report.as_ref());
         let _ = writeln!(
             overview,
-            "| {title} | [`{member}`]({member}/README.md) | `cargo xtask reproduce {member}` | {counts} |"
+            "| {title} | [`{member}`]({member}/README.md) | `{}` | {counts} |",
+            experiment.command()
         );
-        replace(&root.join(&member).join("README.md"), &table, check, &mut stale)?;
+        replace(&root.join(member).join("README.md"), &experiment.markers(), &table, check, &mut stale)?;
     }
-    replace(&root.join("README.md"), &overview, check, &mut stale)?;
+    replace(&root.join("README.md"), &(BEGIN.to_owned(), END.to_owned()), &overview, check, &mut stale)?;
+    stale.dedup();
     if check && !stale.is_empty() {
         bail!("out of date: {}; run `cargo xtask readme`", stale.join(", "));
     }
@@ -66,12 +65,22 @@ fn claims(declared: &toml::Table, report: Option<&Value>) -> (String, String, St
     (title, format!("{} ({made_by})", words.join(", ")), table)
 }
 
-fn replace(path: &Path, table: &str, check: bool, stale: &mut Vec<String>) -> Result<()> {
+fn replace(
+    path: &Path,
+    (begin_mark, end_mark): &(String, String),
+    table: &str,
+    check: bool,
+    stale: &mut Vec<String>,
+) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let (Some(begin), Some(end)) = (text.find(BEGIN), text.find(END)) else {
-        bail!("{}: no `{}` … `{END}`; the claim table goes between them", path.display(), BEGIN.trim());
+    let (Some(begin), Some(end)) = (text.find(begin_mark), text.find(end_mark)) else {
+        bail!(
+            "{}: no `{}` … `{end_mark}`; the claim table goes between them",
+            path.display(),
+            begin_mark.trim()
+        );
     };
-    let new = format!("{}{table}{}", &text[..begin + BEGIN.len()], &text[end..]);
+    let new = format!("{}{table}{}", &text[..begin + begin_mark.len()], &text[end..]);
     if new != text {
         stale.push(path.display().to_string());
         if !check {

@@ -1,6 +1,6 @@
 //! `reproduce`: every experiment at one preset.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
@@ -10,8 +10,8 @@ use crate::{checks, setup};
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Crates [default: all experiments]
-    crates: Vec<String>,
+    /// Experiments by name, as their reports are called [default: all]
+    experiments: Vec<String>,
     /// How much to run
     #[arg(long, value_enum, default_value = "quick")]
     preset: Preset,
@@ -33,15 +33,22 @@ enum Preset {
 pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     setup::run(root, &setup::Arguments::default())?;
     let known = experiments(root)?;
-    if let Some(unknown) = arguments.crates.iter().find(|name| !known.contains(name)) {
-        bail!("`{unknown}` is no experiment; expected {}", known.join(", "));
+    let names = |list: &[Experiment]| list.iter().map(|known| known.name.clone()).collect::<Vec<_>>();
+    if let Some(unknown) = arguments.experiments.iter().find(|name| !names(&known).contains(name)) {
+        bail!("`{unknown}` is no experiment; expected {}", names(&known).join(", "));
     }
-    let chosen = if arguments.crates.is_empty() { &known } else { &arguments.crates };
+    let chosen = known
+        .iter()
+        .filter(|known| arguments.experiments.is_empty() || arguments.experiments.contains(&known.name));
     let preset =
         arguments.preset.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
     let mut failed = Vec::new();
-    for name in chosen {
-        let mut command = vec!["run", "--quiet", "--package", name, "--", "reproduce", "--preset", &preset];
+    for Experiment { name, member, .. } in chosen {
+        let mut command = vec!["run", "--quiet", "--package", member];
+        if name != member {
+            command.extend(["--bin", name]);
+        }
+        command.extend(["--", "reproduce", "--preset", &preset]);
         command.extend(arguments.rest.iter().map(String::as_str));
         if let Err(error) = checks::cargo(root, &command) {
             eprintln!("error: {name}: {error:#}");
@@ -54,9 +61,51 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Workspace members with a `claims.toml`.
-fn experiments(root: &Path) -> Result<Vec<String>> {
-    Ok(members(root)?.into_iter().filter(|member| root.join(member).join("claims.toml").exists()).collect())
+/// A set of claims with its report.
+pub(crate) struct Experiment {
+    /// Folder below `reports`; of a crate's second experiment also its program.
+    pub(crate) name: String,
+    /// The crate.
+    pub(crate) member: String,
+    /// Claims, from the root of the workspace.
+    pub(crate) claims: PathBuf,
+}
+
+impl Experiment {
+    /// What is typed to run it at the verdict preset.
+    pub(crate) fn command(&self) -> String {
+        format!("cargo xtask reproduce {}", self.name)
+    }
+
+    /// The lines around its table of claims in the crate's README.
+    pub(crate) fn markers(&self) -> (String, String) {
+        let own = if self.name == self.member { String::new() } else { format!("{}:", self.name) };
+        (format!("<!-- claims:{own}begin -->\n"), format!("<!-- claims:{own}end -->"))
+    }
+}
+
+/// Experiments of the workspace members: of a crate with `claims.toml`, and of each `claims-NAME.toml` beside it.
+pub(crate) fn experiments(root: &Path) -> Result<Vec<Experiment>> {
+    let mut found = Vec::new();
+    for member in members(root)? {
+        found.extend(experiments_of(root, &member)?);
+    }
+    Ok(found)
+}
+
+/// The experiments of one member, its own first.
+pub(crate) fn experiments_of(root: &Path, member: &str) -> Result<Vec<Experiment>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(root.join(member))?.flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let second = file.strip_prefix("claims-").and_then(|rest| rest.strip_suffix(".toml"));
+        if let Some(name) = second.or((file == "claims.toml").then_some(member)) {
+            names.push((name != member, name.to_owned(), Path::new(member).join(&file)));
+        }
+    }
+    names.sort();
+    let experiment = |(_, name, claims)| Experiment { name, member: member.to_owned(), claims };
+    Ok(names.into_iter().map(experiment).collect())
 }
 
 /// Folders of the workspace members.

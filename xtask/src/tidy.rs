@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::reproduce::members;
+use crate::reproduce::{experiments_of, members};
 
 /// Longest file without documentation, blank lines and tests.
 const MAX_LINES: usize = 600;
@@ -98,13 +98,16 @@ fn crate_rules(root: &Path, member: &str, members: &[String], findings: &mut Vec
             ));
         }
     }
-    if experiment(member) {
-        let claims: toml::Table = fs::read_to_string(folder.join("claims.toml"))?.parse()?;
+    for own in experiments_of(root, member)? {
+        let claims: toml::Table = fs::read_to_string(root.join(&own.claims))?.parse()?;
         let readme = fs::read_to_string(folder.join("README.md"))?;
         for claim in claims.get("claim").and_then(toml::Value::as_array).into_iter().flatten() {
             let id = claim.get("id").and_then(toml::Value::as_str).unwrap_or_default();
             if !readme.contains(&format!("| {id} |")) {
-                findings.push(format!("{member}/README.md: claim `{id}` of claims.toml is not in its table; run `cargo xtask readme`"));
+                findings.push(format!(
+                    "{member}/README.md: claim `{id}` of {} is not in its table; run `cargo xtask readme`",
+                    own.claims.display()
+                ));
             }
         }
     }
