@@ -23,7 +23,7 @@ pub struct Options {
     /// Go on with an interrupted run
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
-    /// Folder of the run directories [default: `runs/CRATE` in the workspace]
+    /// Folder of the run directories [default: `runs/EXPERIMENT` in the workspace]
     #[arg(long, value_name = "FOLDER")]
     runs: Option<PathBuf>,
     /// Also copy the finished report here
@@ -91,8 +91,10 @@ pub fn missing(root: &Path, names: &[&str], may_generate: bool) -> Result<Vec<St
 /// Which experiment a run belongs to.
 #[derive(Clone, Debug)]
 pub struct Experiment {
-    /// Name of the crate, which is that of its program.
+    /// Name of its report and of its run directories.
     pub name: &'static str,
+    /// What cargo runs.
+    pub program: String,
     /// Name of the preset.
     pub preset: String,
     /// The workspace: its data, runs and commit belong to the reports.
@@ -117,16 +119,16 @@ pub struct Conduct {
 }
 
 impl Experiment {
-    /// The experiment of a crate with this manifest folder.
+    /// The experiment of the crate of this name, with this manifest folder.
     pub fn of(name: &'static str, manifest: &str, preset: &str) -> Self {
         let folder = PathBuf::from(manifest);
         let workspace = folder.parent().map(PathBuf::from).unwrap_or(folder);
-        Self { name, preset: preset.to_owned(), workspace }
+        Self { name, program: format!("-p {name}"), preset: preset.to_owned(), workspace }
     }
 
     /// The command that a reader types to get this report.
     pub fn command(&self) -> String {
-        format!("cargo run -p {} -- reproduce --preset {}", self.name, self.preset)
+        format!("cargo run {} -- reproduce --preset {}", self.program, self.preset)
     }
 }
 

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use common::cli::reports;
+use common::cli::reproduce::WorkerOptions;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,9 +47,11 @@ enum Verb {
     /// Re-test the claims and write the report
     Reproduce(reproduce::Arguments),
     /// Render a report.json again as Markdown and HTML
-    Report(reproduce::ReportArguments),
+    Report(reports::ReportArguments),
+    /// Compare the claims of two or more reports
+    Compare(reports::CompareArguments),
     #[command(hide = true)]
-    Worker(reproduce::WorkerArguments),
+    Worker(WorkerOptions),
 }
 
 /// Carries out what was typed.
@@ -63,7 +67,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Evaluate(arguments) => apply::evaluate(&arguments).map(done),
         Verb::Status(arguments) => apply::status(&arguments).map(done),
         Verb::Reproduce(arguments) => reproduce::run(&arguments),
-        Verb::Report(arguments) => reproduce::report_again(&arguments).map(done),
+        Verb::Report(arguments) => reports::report(&arguments).map(done),
+        Verb::Compare(arguments) => reports::compare(&arguments).map(done),
         Verb::Worker(arguments) => reproduce::work(&arguments).map(done),
     }
 }
