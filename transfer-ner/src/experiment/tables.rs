@@ -294,7 +294,11 @@ fn selection(finished: &Finished) -> Section {
         let mut bonus = Vec::new();
         for arm in &arms {
             let of = |metric: &str| finished.values.of(&setting, arm, metric);
-            bonus.extend(percent(&stats::differences(of("best_test_f1"), of("micro_f1"))));
+            let (best, chosen) = (of("best_test_f1"), of("micro_f1"));
+            // The floor has no rounds to choose among.
+            if best.len() == chosen.len() {
+                bonus.extend(percent(&stats::differences(best, chosen)));
+            }
         }
         if !bonus.is_empty() {
             let largest = bonus.iter().copied().fold(0.0, f64::max);
