@@ -276,7 +276,7 @@ fn alphas(finished: &Finished) -> Option<Section> {
     Some(Section {
         title: "The weight α of GRAD".to_owned(),
         text: vec![format!(
-            "In the released form α cancels: value and gradient are equal for every α up to rounding (a test shows it). Trained with it, runs that differ in α only differ by at most {} points of F1: rounding in another order, which training carries on.",
+            "In the released form α cancels: value and gradient are equal for every α up to rounding (a test shows it). Runs trained with it that differ in α alone differ by at most {} points of F1.",
             number(largest, 2)
         )],
         tables: vec![Table {
