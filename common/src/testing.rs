@@ -3,7 +3,11 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rand::Rng;
 use tch::{Kind, Tensor};
+
+use crate::formats::{Sentence, Span};
+use crate::seed;
 
 /// Holds libtorch's process-wide random generator, freshly seeded, for one test.
 pub fn torch_rng(seed: i64) -> MutexGuard<'static, ()> {
@@ -58,4 +62,21 @@ pub fn golden_tensor(value: &serde_json::Value) -> Tensor {
 /// Largest absolute difference of two tensors.
 pub fn max_difference(a: &Tensor, b: &Tensor) -> f64 {
     (a.to_kind(Kind::Double) - b.to_kind(Kind::Double)).abs().max().double_value(&[])
+}
+
+/// 2,000 sentences of Zipf-like words, 3 to 40 of them, with an entity each: inputs of speed comparisons.
+pub fn zipf_sentences() -> Vec<Sentence> {
+    let mut rng = seed::rng(1, "sentences", 0);
+    let mut word = || {
+        let rank = (8000.0_f64.powf(rng.random::<f64>())) as u64;
+        format!("w{}x{}", rank * 7919 % 8000, "abcdefgh".repeat((rank % 2) as usize))
+    };
+    let mut lengths = seed::rng(1, "lengths", 0);
+    (0..2000)
+        .map(|_| {
+            let n = 3 + (37.0 * lengths.random::<f64>().powi(2)) as usize;
+            let span = Span { start: n / 3, end: n / 3 + 1, label: ["PER", "LOC"][n % 2].to_owned() };
+            Sentence { words: (0..n).map(|_| word()).collect(), spans: vec![span], ..Sentence::default() }
+        })
+        .collect()
 }

@@ -164,3 +164,18 @@ fn extreme_equal_and_empty_sentences_are_exact() {
     let weighted = wild.marginal_loss(&emissions, 1.0, vec![0.5; 9]);
     assert!(weighted.value.is_finite() && weighted.emissions.iter().all(|gradient| gradient.is_finite()));
 }
+
+/// Four tokens, three tags, computed over all 81 paths and with pytorch-crf 0.7.2, with and without scores of the ends.
+#[test]
+fn a_small_lattice_has_the_published_values() {
+    let emissions = [0.5, -0.2, 0.1, 1.0, 0.3, -0.5, -0.3, 0.8, 0.2, 0.0, 0.4, 1.1];
+    let transitions = vec![0.2, -0.1, 0.0, -0.4, 0.5, 0.3, 0.1, -0.2, 0.6];
+    let gold = [0, 0, 1, 2];
+    let check = |start: Vec<f64>, end: Vec<f64>, loss: f64| {
+        let scores = Scores::new(start, end, transitions.clone());
+        assert!((scores.negative_log_likelihood(&emissions, &gold).value - loss).abs() < 1e-9);
+        assert_eq!(scores.decode(&emissions), gold);
+    };
+    check(vec![0.0; 3], vec![0.0; 3], 2.617_308_312_0);
+    check(vec![0.3, -0.3, 0.0], vec![0.1, 0.0, -0.2], 2.509_169_328_0);
+}

@@ -302,3 +302,16 @@ proptest! {
         prop_assert_eq!(total.predicted, total.gold);
     }
 }
+
+#[test]
+fn a_running_index_from_0_or_1_is_no_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.conll");
+    for first in 0..2 {
+        let text = format!("{first}\tRoma\tB-LOC\n{}\ncae\tO\n", first + 1).replace("\ncae", "\tcae");
+        std::fs::write(&path, text).unwrap();
+        let sentence = conll::read(&path, &ConllOptions::default()).unwrap().sentences.remove(0);
+        assert_eq!(sentence.words, ["Roma", "cae"]);
+        assert_eq!(sentence.spans, [Span { start: 0, end: 1, label: "LOC".to_owned() }]);
+    }
+}

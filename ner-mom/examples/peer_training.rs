@@ -4,31 +4,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use common::formats::{Scheme, Sentence, Span};
-use common::seed;
+use common::formats::{Scheme, Sentence};
+use common::testing::zipf_sentences;
 use ner_mom::config::{HeadKind, TrainConfig};
 use ner_mom::model::Model;
 use ner_mom::train::{Checkpoints, train};
-use rand::Rng;
 use serde_json::json;
 use tch::Device;
-
-/// Sentences of Zipf-like words, 3 to 40 of them, with entities.
-fn sentences() -> Vec<Sentence> {
-    let mut rng = seed::rng(1, "sentences", 0);
-    let mut word = || {
-        let rank = (8000.0_f64.powf(rng.random::<f64>())) as u64;
-        format!("w{}x{}", rank * 7919 % 8000, "abcdefgh".repeat((rank % 2) as usize))
-    };
-    let mut lengths = seed::rng(1, "lengths", 0);
-    (0..2000)
-        .map(|_| {
-            let n = 3 + (37.0 * lengths.random::<f64>().powi(2)) as usize;
-            let span = Span { start: n / 3, end: n / 3 + 1, label: ["PER", "LOC"][n % 2].to_owned() };
-            Sentence { words: (0..n).map(|_| word()).collect(), spans: vec![span], ..Sentence::default() }
-        })
-        .collect()
-}
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,7 +20,7 @@ fn main() -> Result<()> {
         _ => bail!("usage: peer_training [crf] WORK"),
     };
     tch::set_num_threads(1);
-    let data = sentences();
+    let data = zipf_sentences();
     let line = |s: &Sentence| {
         format!("{}\n", json!({"words": s.words, "tags": Scheme::Iob2.encode(&s.spans, s.words.len())}))
     };

@@ -40,7 +40,7 @@ pub enum Discriminator {
 }
 
 /// Perturbation of embeddings along the gradient of the tagger's loss (Zhou et al. 2019), written `none`, `sentence:EPSILON`
-/// or `released:EPSILON`.
+/// `total:EPSILON` or `released:EPSILON`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Adversarial {
@@ -48,6 +48,8 @@ pub enum Adversarial {
     None,
     /// `η = ε g / ‖g‖₂`, the norm over all words, or all characters, of a sentence.
     Sentence(f64),
+    /// The same along the gradient of the tagger's and the discriminator's loss together, as release B: a pass less.
+    Total(f64),
     /// What the published programs compute: for characters the norm is taken for each embedding dimension on its own, so that
     /// the perturbation of a sentence has norm ε·√D.
     Released(f64),
@@ -158,6 +160,7 @@ impl fmt::Display for Adversarial {
         match self {
             Self::None => f.write_str("none"),
             Self::Sentence(epsilon) => write!(f, "sentence:{epsilon}"),
+            Self::Total(epsilon) => write!(f, "total:{epsilon}"),
             Self::Released(epsilon) => write!(f, "released:{epsilon}"),
         }
     }
@@ -171,11 +174,12 @@ impl FromStr for Adversarial {
         let found = match text.split_once(':') {
             None if text == "none" => Some(Self::None),
             Some(("sentence", value)) => epsilon(value).map(Self::Sentence),
+            Some(("total", value)) => epsilon(value).map(Self::Total),
             Some(("released", value)) => epsilon(value).map(Self::Released),
             _ => None,
         };
         found.ok_or_else(|| {
-            format!("`{text}` is not a perturbation; expected none, sentence:EPSILON or released:EPSILON")
+            format!("`{text}` is not a perturbation; expected none, sentence:EPSILON, total:EPSILON or released:EPSILON")
         })
     }
 }

@@ -26,7 +26,7 @@ pub struct FeatureConfig {
 }
 
 impl FeatureConfig {
-    /// Ours, chosen on Bosque's development sentences.
+    /// Ours.
     pub fn usual() -> Self {
         Self { epochs: 20, rate: 0.1, decay: 1e-6 }
     }

@@ -1,4 +1,17 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Map
+//!
+//! | module | section of the papers |
+//! |---|---|
+//! | [`adversary`], [`step`] | Zhou et al. 2019: resource-adversarial discriminator, adversarial training |
+//! | [`model`], [`config`], [`train`] | base tagger, layouts F and P, fine-tuning of Mou et al. 2016, adaptation layers of Lin and Lu 2018 |
+//! | [`translate`], [`dictionary`] | Mayhew et al. 2017 |
+//! | [`align`], [`vectors`] | Xie et al. 2018 |
+//! | [`adapt`] | word adaptation of Lin and Lu 2018 |
+//! | [`data`] | word segmentation as source task, Cao et al. 2018 |
+//! | [`contextual`], [`feature_crf`] | today's encoder, and the floor |
+//! | [`methods`], [`experiment`], [`cli`] | preparation, compared runs, the command |
 
 pub mod adapt;
 pub mod adversary;

@@ -53,7 +53,8 @@ fn perturbed(
     let own = match &resource {
         Some(loss) => {
             value += finite("the discriminator's loss", loss)?;
-            Some(Tensor::run_backward(&[&tagger], &inputs, true, false))
+            let apart = !matches!(adversarial, Adversarial::Total(_));
+            apart.then(|| Tensor::run_backward(&[&tagger], &inputs, true, false))
         }
         None => None,
     };
@@ -83,7 +84,7 @@ fn move_along(
 ) -> Result<Embedded, String> {
     let (epsilon, released) = match adversarial {
         Adversarial::None => (0.0, false),
-        Adversarial::Sentence(epsilon) => (epsilon, false),
+        Adversarial::Sentence(epsilon) | Adversarial::Total(epsilon) => (epsilon, false),
         Adversarial::Released(epsilon) => (epsilon, true),
     };
     let real = batch.keep.unsqueeze(-1).to_kind(live.words.kind());

@@ -148,8 +148,9 @@ fn check(model: &Model, data: &Data<'_>) -> Result<(), TrainError> {
     let types = |sentences: &[Sentence]| common::tagging::label::LabelSet::of(sentences).types().to_vec();
     let (source, target) = (types(data.source), types(data.target));
     let copies = method == Method::Init && !model.config.transfer.fresh.contains(&Part::Output);
-    let one = method.one_output() && !data.target.is_empty();
-    let missing = one && target.iter().any(|label| !source.contains(label));
+    // Without target sentences the development sentences say which types are meant.
+    let meant = if data.target.is_empty() { types(data.dev) } else { target.clone() };
+    let missing = method.one_output() && meant.iter().any(|label| !source.contains(label));
     if missing || (copies && source != target) {
         let what = if copies {
             "the output layer of the source is taken over"
@@ -157,7 +158,7 @@ fn check(model: &Model, data: &Data<'_>) -> Result<(), TrainError> {
             "this method has one output layer for both"
         };
         let text = |types: Vec<String>| types.join(", ");
-        return Err(TrainError::Labels { source_types: text(source), target_types: text(target), what });
+        return Err(TrainError::Labels { source_types: text(source), target_types: text(meant), what });
     }
     Ok(())
 }

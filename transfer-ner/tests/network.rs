@@ -261,3 +261,18 @@ fn windows_are_those_of_a_plain_convolution_forward_and_backward() {
     let moved = characters.moved(&windows, &eta);
     assert!(common::testing::max_difference(&best(&moved), &pooled(&(embedded + eta))) < 1e-6);
 }
+
+#[test]
+fn without_a_discriminator_the_total_gradient_is_the_taggers() {
+    let _rng = torch_rng(0);
+    let model = double(without_dropout(Method::DatnetF));
+    let (tagger, one) = step(&model, Adversarial::Sentence(1.0), false);
+    let (total, two) = step(&model, Adversarial::Total(1.0), false);
+    assert_eq!(tagger, total);
+    for ((name, a), (_, b)) in one.iter().zip(&two) {
+        assert_eq!(a, b, "{name}");
+    }
+    let (apart, _) = step(&model, Adversarial::Sentence(1.0), true);
+    let (together, _) = step(&model, Adversarial::Total(1.0), true);
+    assert_ne!(apart, together);
+}

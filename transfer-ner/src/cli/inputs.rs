@@ -92,7 +92,7 @@ pub(super) struct Settings {
     /// none, plain, grad:ALPHA:GAMMA or grad-released:ALPHA:GAMMA [default: the method's]
     #[arg(long)]
     discriminator: Option<Discriminator>,
-    /// none, sentence:EPSILON or released:EPSILON [default: the method's]
+    /// none, sentence:EPSILON, total:EPSILON or released:EPSILON [default: the method's]
     #[arg(long)]
     adversarial: Option<Adversarial>,
     /// none, self-tanh or a number of heads [default: the method's]

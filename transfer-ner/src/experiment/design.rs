@@ -185,7 +185,7 @@ pub struct Setting {
     pub pair: Pair,
     /// Target sentences.
     pub n: usize,
-    /// Names of arms, see [`Design::work`].
+    /// Names of arms, see [`Design::config`].
     pub arms: Vec<String>,
 }
 
