@@ -382,7 +382,8 @@ fn filling(finished: &Finished, values: &Values, folder: &Path) -> Result<Sectio
         figures: vec![],
     };
     let whole = finished.jobs.iter().filter(|(job, _)| matches!(job.study, Study::Whole { .. }));
-    let runs: Vec<Vec<[f64; 2]>> = whole.clone().map(|(_, outcome)| outcome.curve.clone()).collect();
+    let runs: Vec<Vec<[f64; 2]>> =
+        at_same_places(whole.clone().map(|(_, outcome)| outcome.curve.as_slice()).collect());
     if runs.iter().any(|run| run.len() > 1) {
         let figure = Figure::Curves {
             title: "Automatic filling".to_owned(),
@@ -394,7 +395,7 @@ fn filling(finished: &Finished, values: &Values, folder: &Path) -> Result<Sectio
             &figure,
             folder,
             "coverage",
-            "Precision of the filled-in accounts as the threshold falls, test months; thin lines are seeds.",
+            "Precision of the filled-in accounts as the threshold falls, test months; thin lines are seeds, the thick one is their median.",
         )?);
     }
     for drawing in whole.flat_map(|(_, outcome)| &outcome.drawings) {
@@ -416,4 +417,19 @@ mod tests {
         );
         assert_eq!(at(&curve, 30.0), None);
     }
+}
+
+/// Lines read off at the same 50 places, between the first and the last that all of them have, so that they have a median.
+fn at_same_places(lines: Vec<&[[f64; 2]]>) -> Vec<Vec<[f64; 2]>> {
+    const PLACES: usize = 50;
+    let lines: Vec<&[[f64; 2]]> = lines.into_iter().filter(|line| line.len() > 1).collect();
+    let first = lines.iter().map(|line| line[0][0]).fold(f64::NEG_INFINITY, f64::max);
+    let last = lines.iter().map(|line| line[line.len() - 1][0]).fold(f64::INFINITY, f64::min);
+    let read_off = |line: &[[f64; 2]], x: f64| {
+        let after = line.partition_point(|point| point[0] < x).clamp(1, line.len() - 1);
+        let ([x0, y0], [x1, y1]) = (line[after - 1], line[after]);
+        [x, if x1 > x0 { y0 + (y1 - y0) * (x - x0) / (x1 - x0) } else { y1 }]
+    };
+    let place = |i: usize| first + (last - first) * i as f64 / (PLACES - 1) as f64;
+    lines.iter().map(|line| (0..PLACES).map(|i| read_off(line, place(i))).collect()).collect()
 }
