@@ -36,9 +36,9 @@ pub struct PredictArguments {
     /// auto, cpu, cuda or cuda:NUMBER
     #[arg(long, default_value = "auto")]
     pub device: Choice,
-    /// Column of the word, from 0; negative counts from the end
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
-    word_column: isize,
+    /// Column of the word, from 0; negative counts from the end [default: found out]
+    #[arg(long, value_name = "COLUMN", allow_negative_numbers = true)]
+    word_column: Option<isize>,
 }
 
 /// Entities of sentences, as a model finds them.
@@ -65,8 +65,7 @@ pub fn predict(arguments: &PredictArguments, segmentation: &str, tag: &mut Tag<'
         };
         return stream(tag, next, |sentence| jsonl::to_line(&as_text(sentence)) + "\n");
     }
-    let options =
-        conll::ConllOptions { word: Some(arguments.word_column), tagged: false, ..Default::default() };
+    let options = conll::ConllOptions { word: arguments.word_column, tagged: false, ..Default::default() };
     let mut reader = Reader::new(lines, &options);
     let next = || Ok(reader.next_sentence()?.map(|(sentence, _)| sentence));
     stream(tag, next, |sentence| {
