@@ -404,21 +404,6 @@ fn filling(finished: &Finished, values: &Values, folder: &Path) -> Result<Sectio
     Ok(section)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn curves_are_read_between_their_points() {
-        let curve = [[10.0, 0.2], [20.0, 0.4]];
-        assert_eq!(
-            [5.0, 10.0, 15.0, 20.0].map(|x| at(&curve, x)),
-            [Some(0.2), Some(0.2), Some(0.2 + 0.2 * 0.5), Some(0.4)]
-        );
-        assert_eq!(at(&curve, 30.0), None);
-    }
-}
-
 /// Lines read off at the same 50 places, between the first and the last that all of them have, so that they have a median.
 fn at_same_places(lines: Vec<&[[f64; 2]]>) -> Vec<Vec<[f64; 2]>> {
     const PLACES: usize = 50;
@@ -432,4 +417,19 @@ fn at_same_places(lines: Vec<&[[f64; 2]]>) -> Vec<Vec<[f64; 2]>> {
     };
     let place = |i: usize| first + (last - first) * i as f64 / (PLACES - 1) as f64;
     lines.iter().map(|line| (0..PLACES).map(|i| read_off(line, place(i))).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_are_read_between_their_points() {
+        let curve = [[10.0, 0.2], [20.0, 0.4]];
+        assert_eq!(
+            [5.0, 10.0, 15.0, 20.0].map(|x| at(&curve, x)),
+            [Some(0.2), Some(0.2), Some(0.2 + 0.2 * 0.5), Some(0.4)]
+        );
+        assert_eq!(at(&curve, 30.0), None);
+    }
 }
