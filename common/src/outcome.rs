@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::claims::{Claim, Part};
 use crate::figure::Figure;
 use crate::report::{Table, number};
 use crate::workers::{Job, WorkerError, Workers};
@@ -138,6 +139,13 @@ impl Values {
     pub fn of(&self, setting: &str, arm: &str, metric: &str) -> &[f64] {
         let found = self.0.iter().find(|m| m.setting == setting && m.arm == arm && m.metric == metric);
         found.map_or(&[], |measured| &measured.values)
+    }
+
+    /// The paired runs of a part of a claim, where both arms have equally many.
+    pub fn paired(&self, claim: &Claim, part: &Part) -> Option<(Vec<f64>, Vec<f64>)> {
+        let of = |arm: &str| self.of(&part.setting, arm, &claim.metric).to_vec();
+        let (a, b) = (of(&part.a), of(&part.b));
+        (!a.is_empty() && a.len() == b.len()).then_some((a, b))
     }
 
     /// Settings and arms with a metric, in the order of measurement.

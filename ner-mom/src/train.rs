@@ -96,12 +96,12 @@ impl Learner for Run<'_> {
     }
 
     fn identity(&self) -> Identity {
-        Identity {
-            configuration: digest(&self.model.config),
-            training_data: digest(&self.train),
-            development_data: digest(&self.dev),
-            seed: self.seed,
-        }
+        Identity::new([
+            ("configuration", digest(&self.model.config)),
+            ("set of training sentences", digest(&self.train)),
+            ("set of development sentences", digest(&self.dev)),
+            ("seed", self.seed.to_string()),
+        ])
     }
 
     fn plan(&self, epoch: usize) -> Vec<Vec<Row>> {

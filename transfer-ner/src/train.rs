@@ -270,12 +270,12 @@ impl Learner for Run<'_> {
     }
 
     fn identity(&self) -> Identity {
-        Identity {
-            configuration: digest(&(&self.model.config, self.takes == Takes::Source)),
-            training_data: digest(&(self.sentences.source, self.sentences.target)),
-            development_data: digest(&self.sentences.dev),
-            seed: self.seed,
-        }
+        Identity::new([
+            ("configuration", digest(&(&self.model.config, self.takes == Takes::Source))),
+            ("set of training sentences", digest(&(self.sentences.source, self.sentences.target))),
+            ("set of development sentences", digest(&self.sentences.dev)),
+            ("seed", self.seed.to_string()),
+        ])
     }
 
     fn plan(&self, round: usize) -> Vec<(Resource, Vec<usize>)> {

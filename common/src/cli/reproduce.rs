@@ -6,10 +6,11 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use tch::Device;
 
-use crate::device::Choice;
+use crate::device::{self, Choice};
 use crate::nn::gemm;
-use crate::report::{Report, claim_table, publish};
+use crate::report::{Circumstances, Report, claim_table, publish};
 use crate::run::{Run, Status};
 use crate::workers::{Job, Workers};
 use crate::{data, interrupt, progress};
@@ -88,6 +89,23 @@ pub fn missing(root: &Path, names: &[&str], may_generate: bool) -> Result<Vec<St
     Ok(missing.into_iter().map(|(name, _)| name).collect())
 }
 
+/// Those of the data sets that are not below `root`, each after a warning: a preset that `may_generate` text goes on with it in
+/// their place.
+///
+/// # Errors
+/// The command that fetches the first missing one.
+pub fn missing_each(root: &Path, names: &[&str], may_generate: bool) -> Result<Vec<String>> {
+    let mut missing = Vec::new();
+    for (name, error) in data::missing(root, names)? {
+        if !may_generate {
+            return Err(error.into());
+        }
+        eprintln!("warning: {error}; generated text stands in for it");
+        missing.push(name);
+    }
+    Ok(missing)
+}
+
 /// Which experiment a run belongs to.
 #[derive(Clone, Debug)]
 pub struct Experiment {
@@ -143,7 +161,7 @@ impl Options {
     ///
     /// # Errors
     /// A name that is none, a device that is not there.
-    pub fn device(&self) -> Result<tch::Device> {
+    pub fn device(&self) -> Result<Device> {
         Ok(self.device.parse::<Choice>()?.open()?)
     }
 
@@ -245,8 +263,28 @@ impl Conduct {
         Ok(outcomes.map(|outcomes| jobs.iter().cloned().zip(outcomes).collect()))
     }
 
+    /// What a report says of this run besides what was found.
+    pub fn circumstances(
+        &self,
+        experiment: &Experiment,
+        generated: Vec<String>,
+        device: Device,
+        repeat_check: String,
+    ) -> Circumstances {
+        Circumstances {
+            command: experiment.command(),
+            workspace: experiment.workspace.clone(),
+            data: self.data.clone(),
+            generated,
+            device: device::facts(device),
+            workers: self.workers.count,
+            wall_s: self.wall_s(),
+            repeat_check,
+        }
+    }
+
     /// Wall time of this invocation so far, in seconds.
-    pub fn wall_s(&self) -> f64 {
+    fn wall_s(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
     }
 }

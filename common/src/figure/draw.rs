@@ -43,7 +43,9 @@ impl Figure {
         match self {
             Self::Dots { title, value, panels } => dots(area, scale, title, value, panels),
             Self::Curves { title, x, y, groups } => curves(area, scale, title, [x, y], groups),
-            Self::Scatter { title, x, y, groups } => scatter(area, scale, title, [x, y], groups),
+            Self::Scatter { title, x, y, groups, fitted } => {
+                scatter(area, scale, title, [x, y], (groups, *fitted))
+            }
             Self::Frontier { title, x, y, groups } => frontier(area, scale, title, [x, y], groups),
             Self::Distributions { title, x, panels } => distributions(area, scale, title, x, panels),
             Self::HeatMap { title, value, rows, columns, values, framed } => {
@@ -169,7 +171,7 @@ fn scatter<B: DrawingBackend>(
     scale: u32,
     title: &str,
     labels: [&str; 2],
-    groups: &[(String, Vec<[f64; 2]>)],
+    (groups, fitted): (&[(String, Vec<[f64; 2]>)], bool),
 ) -> Drawn {
     let points: Vec<[f64; 2]> = groups.iter().flat_map(|(_, points)| points).copied().collect();
     let mut chart = plane(area, scale, title, labels, &points)?;
@@ -180,7 +182,7 @@ fn scatter<B: DrawingBackend>(
         chart.draw_series(series).map_err(text)?.label(name).legend(key);
     }
     let (xs, ys): (Vec<f64>, Vec<f64>) = points.iter().map(|&[x, y]| (x, y)).unzip();
-    if let Some(correlation) = stats::pearson(&xs, &ys) {
+    if let Some(correlation) = stats::pearson(&xs, &ys).filter(|_| fitted) {
         let sd = |values: &[f64]| stats::standard_deviation(values).unwrap_or_default();
         let mean = |values: &[f64]| stats::mean(values).unwrap_or_default();
         let slope = correlation * sd(&ys) / sd(&xs);

@@ -50,7 +50,7 @@ pub enum Figure {
         /// Groups of runs of equal length.
         groups: Vec<(String, Vec<Vec<[f64; 2]>>)>,
     },
-    /// Points in groups with one least-squares line.
+    /// Points in groups, with a least-squares line through all of them where one coordinate may follow from the other.
     Scatter {
         /// Heading.
         title: String,
@@ -60,6 +60,9 @@ pub enum Figure {
         y: String,
         /// Groups of points.
         groups: Vec<(String, Vec<[f64; 2]>)>,
+        /// Whether the line is drawn.
+        #[serde(default)]
+        fitted: bool,
     },
     /// Horizontal bars made of parts.
     Bars {
@@ -315,8 +318,15 @@ mod tests {
                 x: text("ratio"),
                 y: text("gain"),
                 groups: vec![(text("wac"), vec![[0.5, 0.1], [0.7, 0.0]])],
+                fitted: true,
             },
-            Figure::Scatter { title: text("Empty"), x: text("x"), y: text("y"), groups: vec![] },
+            Figure::Scatter {
+                title: text("Empty"),
+                x: text("x"),
+                y: text("y"),
+                groups: vec![],
+                fitted: true,
+            },
             Figure::Bars {
                 title: text("Bars"),
                 value: text("share"),

@@ -1,6 +1,7 @@
 //! Reports: one struct, written as `report.json`, from which Markdown, HTML and terminal text are rendered.
 
 mod checks;
+mod circumstances;
 mod html;
 mod markdown;
 mod number;
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::claims::{JudgedClaim, Paper, Verdict};
-use crate::data::{DataError, DataSet, FileEntry};
+use crate::data::{self, DataError, DataSet, FileEntry};
 use crate::files::{self, FileError};
 
 pub use checks::Check;
+pub use circumstances::Circumstances;
 pub use html::html;
 pub use markdown::markdown;
 pub use number::{mean_with_interval, number, p_value, with_precision};
@@ -122,6 +124,21 @@ pub struct DataFile {
 }
 
 impl DataFile {
+    /// All files of these data sets below `root`.
+    ///
+    /// # Errors
+    /// A set that is not there, a file that cannot be read.
+    pub fn all_of<'a>(root: &Path, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<Self>, DataError> {
+        let mut files = Vec::new();
+        for name in names {
+            let set = data::locate(root, name)?;
+            for entry in &set.entry.files {
+                files.push(Self::of(&set, entry)?);
+            }
+        }
+        Ok(files)
+    }
+
     /// The line of a report for a file of a data set on disk.
     ///
     /// # Errors

@@ -3,20 +3,19 @@
 
 mod buckets;
 mod resume;
+mod state;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use tch::nn::VarStore;
 use thiserror::Error;
 
-use crate::nn::checkpoint::named;
-use crate::optim::{AdamW, AdamWConfig, clip_grad_norm};
+use crate::optim::{AdamWConfig, clip_grad_norm};
 
 pub use buckets::length_buckets;
-pub use resume::{Identity, ResumeError, digest};
+pub use resume::{Checkpoints, Identity, Kept, ResumeError, digest};
+use state::{Place, State};
 
 /// What one epoch came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,15 +51,6 @@ pub struct History {
     pub steps: usize,
     /// Whether the run ended before its last epoch and without patience running out.
     pub stopped: bool,
-}
-
-/// Where a run keeps its checkpoints, and from which of them it goes on.
-#[derive(Clone, Debug, Default)]
-pub struct Checkpoints {
-    /// Folder; absent: none are written.
-    pub folder: Option<PathBuf>,
-    /// Goes on from the checkpoint in the folder.
-    pub resume: bool,
 }
 
 /// What a run tells its observer.
@@ -177,21 +167,6 @@ pub trait Learner {
     fn score(&mut self) -> Result<f64, Self::Error>;
 }
 
-/// A run under way: everything that a checkpoint has to bring back.
-struct State {
-    optimiser: AdamW,
-    history: History,
-    /// Weights of the best epoch in the order of their names; empty before any epoch was over.
-    best: Vec<Tensor>,
-    /// Epoch under way, from 1.
-    epoch: usize,
-    /// Steps made.
-    step: usize,
-    /// Steps made in this epoch, and the sum of their losses.
-    in_epoch: usize,
-    losses: f64,
-}
-
 /// Trains, and keeps the weights of the epoch with the best development F1. `observe` is told of each step and each epoch and
 /// returns `false` to stop there; a stopped run leaves a checkpoint.
 ///
@@ -208,30 +183,30 @@ pub fn fit<L: Learner>(
     let mut state = State::new(learner.store(), &course);
     let identity = learner.identity();
     if checkpoints.resume {
-        resume::read(checkpoints, &identity, learner.store(), &mut state)?;
+        state.read(checkpoints, &identity, learner.store())?;
     }
-    while state.epoch <= course.epochs {
+    while state.at.epoch <= course.epochs {
         let started = Instant::now();
-        let batches = learner.plan(state.epoch);
+        let batches = learner.plan(state.at.epoch);
         let mut go_on = true;
-        for batch in &batches[state.in_epoch..] {
+        for batch in &batches[state.at.in_epoch..] {
             let loss = take_step(learner, batch, &course, &mut state)?;
-            go_on = observe(Progress::Step { step: state.step, steps: course.steps, loss });
-            if !go_on && state.in_epoch < batches.len() {
+            go_on = observe(Progress::Step { step: state.at.step, steps: course.steps, loss });
+            if !go_on && state.at.in_epoch < batches.len() {
                 state.history.steps_s += started.elapsed().as_secs_f64();
                 state.history.stopped = true;
-                resume::write(checkpoints, &identity, learner.store(), &state)?;
+                state.write(checkpoints, &identity, learner.store())?;
                 state.keep_best(learner.store());
                 return Ok(state.history);
             }
         }
         state.history.steps_s += started.elapsed().as_secs_f64();
         go_on &= state.end_epoch(learner, course.examples, &mut observe)?;
-        let waited = state.epoch - 1 - state.history.best_epoch;
+        let waited = state.at.epoch - 1 - state.history.best_epoch;
         let patient = course.patience.is_none_or(|patience| waited < patience);
-        state.history.stopped = !go_on && patient && state.epoch <= course.epochs;
-        if patient && state.epoch <= course.epochs {
-            resume::write(checkpoints, &identity, learner.store(), &state)?;
+        state.history.stopped = !go_on && patient && state.at.epoch <= course.epochs;
+        if patient && state.at.epoch <= course.epochs {
+            state.write(checkpoints, &identity, learner.store())?;
         }
         if !go_on || !patient {
             break;
@@ -241,54 +216,6 @@ pub fn fit<L: Learner>(
     Ok(state.history)
 }
 
-impl State {
-    fn new(store: &VarStore, course: &Course) -> Self {
-        let history = History {
-            epochs: vec![],
-            best_epoch: 0,
-            best_dev_f1: -1.0,
-            steps_s: 0.0,
-            words: 0,
-            steps: course.steps,
-            stopped: false,
-        };
-        let optimiser = AdamW::new(store, course.optimiser);
-        Self { optimiser, history, best: vec![], epoch: 1, step: 0, in_epoch: 0, losses: 0.0 }
-    }
-
-    /// Scores the development sentences, keeps the weights when they are the best so far, moves to the next epoch.
-    fn end_epoch<L: Learner>(
-        &mut self,
-        learner: &mut L,
-        examples: usize,
-        observe: &mut impl FnMut(Progress<'_>) -> bool,
-    ) -> Result<bool, TrainError<L::Error>> {
-        let point = EpochPoint {
-            epoch: self.epoch,
-            step: self.step,
-            examples: self.epoch * examples,
-            train_loss: self.losses / self.in_epoch as f64,
-            dev_f1: learner.score().map_err(TrainError::Learner)?,
-        };
-        if point.dev_f1 > self.history.best_dev_f1 {
-            (self.history.best_epoch, self.history.best_dev_f1) = (point.epoch, point.dev_f1);
-            self.best = named(learner.store()).iter().map(|(_, tensor)| tensor.detach().copy()).collect();
-        }
-        let go_on = observe(Progress::Epoch(&point));
-        self.history.epochs.push(point);
-        (self.epoch, self.in_epoch, self.losses) = (self.epoch + 1, 0, 0.0);
-        Ok(go_on)
-    }
-
-    /// Puts the best weights into the model.
-    fn keep_best(&self, store: &VarStore) {
-        let _guard = tch::no_grad_guard();
-        for ((_, mut variable), kept) in named(store).into_iter().zip(&self.best) {
-            variable.copy_(kept);
-        }
-    }
-}
-
 fn take_step<L: Learner>(
     learner: &mut L,
     batch: &L::Batch,
@@ -296,7 +223,7 @@ fn take_step<L: Learner>(
     state: &mut State,
 ) -> Result<f64, TrainError<L::Error>> {
     state.optimiser.zero_grad();
-    let (epoch, step) = (state.epoch, state.step);
+    let (epoch, step) = (state.at.epoch, state.at.step);
     let diverged = |cause: String| TrainError::Diverged { epoch, step, cause };
     let Learned { loss, words } = learner.learn(batch, step).map_err(|error| match error {
         StepError::Diverged(cause) => diverged(cause),
@@ -304,7 +231,8 @@ fn take_step<L: Learner>(
     })?;
     clip_grad_norm(learner.store(), course.clip_norm).map_err(|error| diverged(error.to_string()))?;
     state.optimiser.step(learner.learning_rate(epoch, step));
-    (state.step, state.in_epoch, state.losses) = (step + 1, state.in_epoch + 1, state.losses + loss);
+    let Place { in_epoch, losses, .. } = state.at;
+    state.at = Place { epoch, step: step + 1, in_epoch: in_epoch + 1, losses: losses + loss };
     state.history.words += words;
     Ok(loss)
 }

@@ -1,24 +1,21 @@
-//! Checkpoints of a run under way: `<step>.safetensors` with weights, best weights and optimiser, and `last.json`, which
-//! names it and is written last, so that a failure at any moment leaves the older pair whole.
+//! Checkpoints of a run under way: `<step>.safetensors` with its tensors, and `last.json`, which names it and is written last,
+//! so that a failure at any moment leaves the older pair whole.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
-use tch::nn::VarStore;
 use thiserror::Error;
 
-use super::{Checkpoints, History, State};
 use crate::files::{self, FileError};
-use crate::nn::checkpoint::{self, CheckpointError, named};
+use crate::nn::checkpoint::{self, CheckpointError};
 use crate::optim::StateError;
 
 const DESCRIPTION: &str = "last.json";
-const WEIGHTS: &str = "weights.";
-const BEST: &str = "best.";
-const OPTIMISER: &str = "opt.";
+const SCHEMA: u32 = 2;
 
 /// A checkpoint that was not written, or does not belong to this run.
 #[derive(Debug, Error)]
@@ -46,47 +43,35 @@ pub enum ResumeError {
         /// The file.
         path: PathBuf,
         /// What differs.
-        what: &'static str,
+        what: String,
     },
 }
 
-/// What must be equal for a run to go on from a checkpoint; the texts are [`digest`]s.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Identity {
-    /// Of the configuration.
-    pub configuration: String,
-    /// Of the training sentences.
-    pub training_data: String,
-    /// Of the development sentences.
-    pub development_data: String,
-    /// Run seed.
-    pub seed: u64,
+/// Where a run keeps its checkpoints, and whether it goes on from the last of them.
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoints {
+    /// Folder; absent: none are written.
+    pub folder: Option<PathBuf>,
+    /// Goes on from the checkpoint in the folder.
+    pub resume: bool,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Description {
-    schema: u32,
-    identity: Identity,
-    tensors: String,
-    epoch: usize,
-    step: usize,
-    in_epoch: usize,
-    losses: f64,
-    history: History,
-}
+/// What must be equal for a run to go on from a checkpoint: names, and [`digest`]s or numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Identity(Vec<(String, String)>);
 
 impl Identity {
-    fn difference(&self, other: &Self) -> Option<&'static str> {
-        [
-            ("configuration", self.configuration == other.configuration),
-            ("set of training sentences", self.training_data == other.training_data),
-            ("set of development sentences", self.development_data == other.development_data),
-            ("seed", self.seed == other.seed),
-        ]
-        .into_iter()
-        .find_map(|(what, equal)| (!equal).then_some(what))
+    /// These things, in the order in which a difference is looked for.
+    pub fn new<const N: usize>(parts: [(&str, String); N]) -> Self {
+        Self(parts.map(|(name, value)| (name.to_owned(), value)).into())
+    }
+
+    fn difference(&self, other: &Self) -> Option<&str> {
+        let differs = |(name, value): &&(String, String)| {
+            !other.0.iter().any(|(known, there)| known == name && there == value)
+        };
+        self.0.iter().find(differs).map(|(name, _)| name.as_str())
     }
 }
 
@@ -95,45 +80,84 @@ impl Identity {
 /// # Panics
 /// For a value that is no JSON, as maps with keys other than strings are not.
 pub fn digest(value: &impl Serialize) -> String {
-    let json = serde_json::to_vec(value).expect("configurations and sentences have only strings and numbers");
+    let json = serde_json::to_vec(value).expect("configurations and texts have only strings and numbers");
     files::sha256_hex(&json)
 }
 
-/// Writes a checkpoint, then forgets the older ones.
-pub(super) fn write(
-    checkpoints: &Checkpoints,
-    identity: &Identity,
-    store: &VarStore,
-    state: &State,
-) -> Result<(), ResumeError> {
-    let Some(folder) = &checkpoints.folder else { return Ok(()) };
-    files::make_folder(folder)?;
-    let weights = named(store);
-    let best = weights
-        .iter()
-        .zip(&state.best)
-        .map(|((name, _), best)| (format!("{BEST}{name}"), best.shallow_clone()));
-    let tensors: Vec<(String, Tensor)> = (weights.iter())
-        .map(|(name, tensor)| (format!("{WEIGHTS}{name}"), tensor.shallow_clone()))
-        .chain(best)
-        .chain(state.optimiser.state())
-        .collect();
-    let name = format!("{}.safetensors", state.step);
-    checkpoint::save(&tensors, &folder.join(&name))?;
-    let description = Description {
-        schema: 1,
-        identity: identity.clone(),
-        tensors: name.clone(),
-        epoch: state.epoch,
-        step: state.step,
-        in_epoch: state.in_epoch,
-        losses: state.losses,
-        history: state.history.clone(),
-    };
-    let json = serde_json::to_vec_pretty(&description).expect("a checkpoint's numbers are finite");
-    files::write_atomic(&folder.join(DESCRIPTION), &json)?;
-    forget_others(folder, &name);
-    Ok(())
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description<P> {
+    schema: u32,
+    identity: Identity,
+    tensors: String,
+    progress: P,
+}
+
+impl Checkpoints {
+    /// Writes what a run has to bring back after `step` steps, then forgets the older checkpoints; nothing without a folder.
+    ///
+    /// # Errors
+    /// [`ResumeError`]; the older checkpoint is whole then.
+    pub fn write<P: Serialize>(
+        &self,
+        identity: &Identity,
+        step: usize,
+        tensors: &[(String, Tensor)],
+        progress: &P,
+    ) -> Result<(), ResumeError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        files::make_folder(folder)?;
+        let name = format!("{step}.safetensors");
+        checkpoint::save(tensors, &folder.join(&name))?;
+        let description =
+            Description { schema: SCHEMA, identity: identity.clone(), tensors: name.clone(), progress };
+        let json = serde_json::to_vec_pretty(&description).expect("a checkpoint's numbers are finite");
+        files::write_atomic(&folder.join(DESCRIPTION), &json)?;
+        forget_others(folder, &name);
+        Ok(())
+    }
+
+    /// What the folder's checkpoint brings back; `None` without a folder.
+    ///
+    /// # Errors
+    /// [`ResumeError`], also for the checkpoint of another run.
+    pub fn read<P: DeserializeOwned>(&self, identity: &Identity) -> Result<Option<Kept<P>>, ResumeError> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let path = folder.join(DESCRIPTION);
+        let text = files::read_text(&path)?;
+        let description: Description<P> = serde_json::from_str(&text)
+            .map_err(|error| ResumeError::Content { path: path.clone(), problem: error.to_string() })?;
+        if let Some(what) = identity.difference(&description.identity) {
+            return Err(ResumeError::Other { path, what: what.to_owned() });
+        }
+        let path = folder.join(&description.tensors);
+        let tensors = checkpoint::read(&path)?;
+        Ok(Some(Kept { progress: description.progress, path, tensors }))
+    }
+}
+
+/// What a checkpoint brings back.
+#[derive(Debug)]
+pub struct Kept<P> {
+    /// Its numbers.
+    pub progress: P,
+    /// File of its tensors, for messages.
+    pub path: PathBuf,
+    tensors: HashMap<String, Tensor>,
+}
+
+impl<P> Kept<P> {
+    /// The tensors whose names begin with `prefix`, by the rest of their names.
+    pub fn part(&self, prefix: &str) -> HashMap<String, Tensor> {
+        let own = self.tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)));
+        own.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect()
+    }
+
+    /// The tensors whose names begin with `prefix`, by their names.
+    pub fn named(&self, prefix: &str) -> Vec<(String, Tensor)> {
+        let own = self.tensors.iter().filter(|(name, _)| name.starts_with(prefix));
+        own.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect()
+    }
 }
 
 /// Removes the tensors of older checkpoints. One that cannot be removed costs space, nothing else.
@@ -141,44 +165,9 @@ fn forget_others(folder: &Path, kept: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.ends_with(".safetensors") && name != kept {
+        let step = name.strip_suffix(".safetensors").is_some_and(|stem| stem.parse::<usize>().is_ok());
+        if step && name != kept {
             let _ = fs::remove_file(entry.path());
         }
     }
-}
-
-/// Brings back model and state from the folder's checkpoint.
-pub(super) fn read(
-    checkpoints: &Checkpoints,
-    identity: &Identity,
-    store: &VarStore,
-    state: &mut State,
-) -> Result<(), ResumeError> {
-    let Some(folder) = &checkpoints.folder else { return Ok(()) };
-    let path = folder.join(DESCRIPTION);
-    let text = files::read_text(&path)?;
-    let description: Description = serde_json::from_str(&text)
-        .map_err(|error| ResumeError::Content { path: path.clone(), problem: error.to_string() })?;
-    if let Some(what) = identity.difference(&description.identity) {
-        return Err(ResumeError::Other { path, what });
-    }
-    let path = folder.join(&description.tensors);
-    let tensors = checkpoint::read(&path)?;
-    let part = |prefix: &str| -> HashMap<String, Tensor> {
-        let own = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)));
-        own.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect()
-    };
-    checkpoint::fill(store, part(WEIGHTS), &path)?;
-    let mut best = part(BEST);
-    state.best = named(store).iter().filter_map(|(name, _)| best.remove(name)).collect();
-    let optimiser: Vec<(String, Tensor)> = tensors
-        .iter()
-        .filter(|(name, _)| name.starts_with(OPTIMISER))
-        .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
-        .collect();
-    state.optimiser.load_state(&optimiser)?;
-    state.history = History { stopped: false, ..description.history };
-    (state.epoch, state.step) = (description.epoch, description.step);
-    (state.in_epoch, state.losses) = (description.in_epoch, description.losses);
-    Ok(())
 }

@@ -5,17 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions};
-use common::device;
+use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing_each};
 use common::nn::gemm;
 use common::report::Report;
 use common::workers::{Workers, serve};
-use common::{claims, data, interrupt};
+use common::{claims, interrupt};
 use tch::Device;
 
 use crate::experiment::design::{Design, Job, Preset};
 use crate::experiment::outcome::Outcome;
-use crate::experiment::{Circumstances, Corpora, Finished, carry_out, choose, report};
+use crate::experiment::{Corpora, Finished, carry_out, choose, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -56,7 +55,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     let experiment = Experiment::of("ner-mom", env!("CARGO_MANIFEST_DIR"), design.preset.name());
     let options = &arguments.options;
-    let generated = missing(&design, &options.data_root(&experiment))?;
+    let names = design.data_sets();
+    let generated = missing_each(&options.data_root(&experiment), &names, design.preset == Preset::Quick)?;
     let device = options.device()?;
     let json = serde_json::to_string_pretty(&design)?;
     // Each worker would time the matrix libraries anew, and equal runs could get different bits.
@@ -84,33 +84,10 @@ fn carry_through(
     let Some(compared) = phase("compared runs", &design.compared(&chosen))? else { return Ok(None) };
     let repeat_check = repeat(&conduct.workers, &compared[0], &conduct.folder)?;
     let finished = Finished { design, candidates, chosen, compared };
-    let around = Circumstances {
-        command: experiment.command(),
-        workspace: experiment.workspace.clone(),
-        data: conduct.data.clone(),
-        generated,
-        device: device::facts(device),
-        workers: conduct.workers.count,
-        wall_s: conduct.wall_s(),
-        repeat_check,
-    };
+    let around = conduct.circumstances(experiment, generated, device, repeat_check);
     let report = report(declared, &finished, &around, &conduct.folder)?;
     report.write(&conduct.folder)?;
     Ok(Some(report))
-}
-
-/// Data sets of the design that are not below `root`. Only `quick` may go on without them, on generated text.
-fn missing(design: &Design, root: &Path) -> Result<Vec<String>> {
-    let names: Vec<&str> = design.cells.iter().map(|cell| cell.corpus.data_set()).collect();
-    let mut missing = Vec::new();
-    for (name, error) in data::missing(root, &names)? {
-        if design.preset != Preset::Quick {
-            return Err(error.into());
-        }
-        eprintln!("warning: {error}; generated text stands in for it");
-        missing.push(name);
-    }
-    Ok(missing)
 }
 
 /// Runs the first compared job once more in a store of its own and compares the weights.

@@ -106,6 +106,11 @@ const OVER_LAMBDA: f64 = 0.5;
 const RECALL_OUTSIDE_WEIGHT: f64 = 0.2;
 
 impl Design {
+    /// Data sets that its cells read.
+    pub fn data_sets(&self) -> Vec<&'static str> {
+        self.cells.iter().map(|cell| cell.corpus.data_set()).collect()
+    }
+
     /// Two minutes on two cores.
     pub fn quick() -> Self {
         Self {

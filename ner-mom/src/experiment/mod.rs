@@ -26,7 +26,7 @@ pub use analysis::{Finished, choose, judge};
 use common::corpora::{CorpusName, Splits, generated, sample};
 use design::Job;
 use outcome::{Cost, ErrorSplit, Outcome, TestScores, TokenSplit, TypeScore};
-pub use report::{Circumstances, report};
+pub use report::report;
 pub use tables::identity_error;
 
 /// Corpora read so far, for a worker that carries out many jobs.

@@ -6,34 +6,13 @@ use std::path::Path;
 use anyhow::Result;
 use common::claims::Declared;
 use common::data;
-use common::report::{DataFile, Report, SCHEMA, number};
-use common::{environment, stats};
+use common::report::{Circumstances, DataFile, Report, number};
+use common::stats;
 
 use super::analysis::{Finished, judge};
 use super::design::Preset;
 use super::tables;
 use common::corpora::CorpusName;
-
-/// What the binary knows and the experiment does not.
-#[derive(Clone, Debug)]
-pub struct Circumstances {
-    /// Command that was typed.
-    pub command: String,
-    /// Folder of the workspace, for commit and lock file.
-    pub workspace: std::path::PathBuf,
-    /// Data root.
-    pub data: std::path::PathBuf,
-    /// Data sets that were missing and replaced by generated text.
-    pub generated: Vec<String>,
-    /// Facts about libtorch and the device.
-    pub device: BTreeMap<String, String>,
-    /// Worker processes.
-    pub workers: usize,
-    /// Wall time of this invocation, in seconds; runs taken from the store are not in it.
-    pub wall_s: f64,
-    /// What repeating one run gave.
-    pub repeat_check: String,
-}
 
 /// The report of a finished design; its figures are written below `folder`.
 ///
@@ -61,25 +40,17 @@ pub fn report(
             around.generated.join(", ")
         ),
     };
-    let mut environment = environment::capture(&around.workspace);
-    environment.extend(around.device.clone());
     let mut report = Report {
-        schema: SCHEMA,
-        experiment: "ner-mom".to_owned(),
-        preset: preset.to_owned(),
         headline,
-        paper: declared.paper.clone(),
-        summary: vec![],
         claims,
         setup: setup(finished),
         deviations: deviations(),
         sections: tables::sections(finished, folder)?,
         compute: compute(finished, around),
-        environment,
         data: data_files(finished, around)?,
         determinism: determinism(finished, around),
-        command: around.command.clone(),
         limits: limits(finished),
+        ..around.frame("ner-mom", preset, &declared.paper)
     };
     report.summary = summary(&report, finished);
     Ok(report)

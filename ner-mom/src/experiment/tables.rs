@@ -186,6 +186,7 @@ fn identity(finished: &Finished, folder: &Path) -> Result<Section> {
         title: "Gain of MoM against how much its baseline predicts".to_owned(),
         x: "baseline's predicted over gold entity words".to_owned(),
         y: "micro-F1 of MoM − baseline, points".to_owned(),
+        fitted: true,
         groups: groups.into_iter().collect(),
     };
     let caption = "One dot per setting and seed, coloured by the baseline: the gain of MoM over it against its predicted-to-gold ratio; line: least squares over all dots. Above 1 the baseline predicts too many entity words.";

@@ -9,12 +9,10 @@ use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missin
 use common::outcome::{Outcome, repeat_check};
 use common::report::Report;
 use common::workers::{Job as _, Workers, serve};
-use common::{claims, data, device, interrupt};
+use common::{claims, data, interrupt};
 
 use crate::experiment::design::{Job, Preset, Study};
-use crate::experiment::{
-    Circumstances, DATA_SETS, ENCODER, Finished, Places, QUESTIONS, carry_out, generate, report,
-};
+use crate::experiment::{DATA_SETS, ENCODER, Finished, Places, QUESTIONS, carry_out, generate, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -121,17 +119,13 @@ fn carry_through(
         conduct.order(["--minilm".to_owned(), encoder.display().to_string()]);
     }
     let Some(jobs) = conduct.phase("studies", jobs, |job, _| job.describe())? else { return Ok(None) };
-    let around = Circumstances {
-        command: experiment.command(),
-        workspace: experiment.workspace.clone(),
-        device: device::facts(places.device),
-        places,
+    let around = conduct.circumstances(
+        experiment,
         generated,
-        workers: conduct.workers.count,
-        repeat_check: repeat(&conduct.workers, &jobs, &conduct.folder)?,
-        wall_s: conduct.wall_s(),
-    };
-    let report = report(&declared, &Finished { preset, jobs }, &around, &conduct.folder)?;
+        places.device,
+        repeat(&conduct.workers, &jobs, &conduct.folder)?,
+    );
+    let report = report(&declared, &Finished { preset, jobs }, (&around, &places), &conduct.folder)?;
     report.write(&conduct.folder)?;
     Ok(Some(report))
 }

@@ -19,7 +19,7 @@ use common::outcome::Outcome;
 use design::Job;
 pub use generated::generate;
 pub use lab::{Amount, Subject};
-pub use report::{Circumstances, Finished, report};
+pub use report::{Finished, report};
 
 /// Data sets that every preset reads.
 pub const DATA_SETS: [&str; 5] =

@@ -1,14 +1,14 @@
 //! The report: claims, findings, setup, deviations, cost.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use common::claims::{self, Declared, JudgedClaim};
 use common::figure;
 use common::outcome::{self, Outcome, Values};
-use common::report::{DataFile, FigureFile, Report, SCHEMA, Section, number};
-use common::{data, environment, stats};
+use common::report::{Circumstances, DataFile, FigureFile, Report, Section, number};
+use common::stats;
 
 use super::design::{Job, Preset, Study};
 use super::figures::{agreement_figure, clip_figure, frontier};
@@ -24,27 +24,6 @@ pub struct Finished {
     pub jobs: Vec<(Job, Outcome)>,
 }
 
-/// What the binary knows and the experiment does not.
-#[derive(Clone, Debug)]
-pub struct Circumstances {
-    /// Command that was typed.
-    pub command: String,
-    /// Folder of the workspace, for commit and lock file.
-    pub workspace: PathBuf,
-    /// Where the data are.
-    pub places: Places,
-    /// Data sets that were missing, so that generated stand-ins were used for all.
-    pub generated: Vec<String>,
-    /// Facts about libtorch and the device.
-    pub device: BTreeMap<String, String>,
-    /// Worker processes.
-    pub workers: usize,
-    /// Wall time of this invocation, in seconds; jobs taken from the store are not in it.
-    pub wall_s: f64,
-    /// What repeating one training job gave.
-    pub repeat_check: String,
-}
-
 /// The report of a finished preset; its figures are written below `folder`.
 ///
 /// # Errors
@@ -52,7 +31,7 @@ pub struct Circumstances {
 pub fn report(
     declared: &Declared,
     finished: &Finished,
-    around: &Circumstances,
+    (around, places): (&Circumstances, &Places),
     folder: &Path,
 ) -> Result<Report> {
     let values = Values::collect(finished.jobs.iter().map(|(_, outcome)| outcome));
@@ -74,15 +53,8 @@ pub fn report(
             around.generated.join(", ")
         ),
     };
-    let mut environment = environment::capture(&around.workspace);
-    environment.extend(around.device.clone());
     let mut report = Report {
-        schema: SCHEMA,
-        experiment: "quantization".to_owned(),
-        preset: finished.preset.name().to_owned(),
         headline,
-        paper: declared.paper.clone(),
-        summary: vec![],
         claims,
         setup: setup(finished.preset),
         deviations: deviations(),
@@ -92,11 +64,10 @@ pub fn report(
             around.workers,
             around.wall_s,
         ),
-        environment,
-        data: if around.generated.is_empty() { data_files(&around.places)? } else { vec![] },
+        data: if around.generated.is_empty() { data_files(places)? } else { vec![] },
         determinism: determinism(finished, around),
-        command: around.command.clone(),
         limits: limits(),
+        ..around.frame("quantization", finished.preset.name(), &declared.paper)
     };
     report.summary = summary(&report, &values);
     Ok(report)
@@ -320,17 +291,10 @@ fn determinism(finished: &Finished, around: &Circumstances) -> BTreeMap<String, 
 }
 
 fn data_files(places: &Places) -> Result<Vec<DataFile>> {
-    let mut files = Vec::new();
     let mut sets = BTreeSet::from(DATA_SETS);
     // An encoder that was typed can be any: its folder is told in the command, not here.
     let listed = places.encoder.as_ref().is_some_and(|folder| *folder == places.root.join(ENCODER));
     sets.extend(places.encoder.as_ref().map(|_| QUESTIONS));
     sets.extend(listed.then_some(ENCODER));
-    for name in sets {
-        let set = data::locate(&places.root, name)?;
-        for entry in &set.entry.files {
-            files.push(DataFile::of(&set, entry)?);
-        }
-    }
-    Ok(files)
+    Ok(DataFile::all_of(&places.root, sets)?)
 }

@@ -10,10 +10,10 @@ use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missin
 use common::outcome::{Outcome, repeat_check};
 use common::report::Report;
 use common::workers::{Job as _, Workers, serve};
-use common::{claims, device, interrupt};
+use common::{claims, interrupt};
 
 use crate::experiment::design::{Job, Preset, Study};
-use crate::experiment::{Circumstances, DATA_SETS, ENCODER, Finished, Places, Worker, generate, report};
+use crate::experiment::{DATA_SETS, ENCODER, Finished, Places, Worker, generate, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -100,17 +100,12 @@ fn carry_through(
         conduct.order(["--encoder".to_owned(), encoder.display().to_string()]);
     }
     let Some(jobs) = conduct.phase("studies", jobs, |job, _| job.describe())? else { return Ok(None) };
-    let around = Circumstances {
-        command: experiment.command(),
-        workspace: experiment.workspace.clone(),
-        data: conduct.data.clone(),
-        encoder: places.encoder.is_some(),
+    let around = conduct.circumstances(
+        experiment,
         generated,
-        device: device::facts(places.device),
-        workers: conduct.workers.count,
-        repeat_check: repeat(&conduct.workers, &jobs, &conduct.folder)?,
-        wall_s: conduct.wall_s(),
-    };
+        places.device,
+        repeat(&conduct.workers, &jobs, &conduct.folder)?,
+    );
     let report = report(&declared, &Finished { preset, jobs }, &around, &conduct.folder)?;
     report.write(&conduct.folder)?;
     Ok(Some(report))

@@ -20,7 +20,7 @@ use crate::training::config::TrainConfig;
 use design::{Job, Preset, Study};
 pub use generated::generate;
 use lab::Lab;
-pub use report::{Circumstances, Finished, report};
+pub use report::{Finished, report};
 
 /// nDCG@10 on JaQuAD's development questions after training `config` with each of `seeds` at the amounts of a preset: what
 /// the learning rates of [`design`] were chosen by.

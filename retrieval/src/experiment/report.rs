@@ -1,14 +1,14 @@
 //! The report: claims, findings, setup, deviations, cost.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use common::claims::{self, Declared, JudgedClaim};
 use common::figure::{self, Figure};
 use common::outcome::{self, Outcome, Values};
-use common::report::{DataFile, Report, SCHEMA, Section, Table, number};
-use common::{data, environment, stats};
+use common::report::{Circumstances, DataFile, Report, Section, Table, number};
+use common::{data, stats};
 
 use super::design::{Arm, DOCUMENT_LENGTH, Job, LINEAR_RATE, POST_WAYS, Preset, Study, WAYS};
 use super::pretrained::SETTING;
@@ -24,29 +24,6 @@ pub struct Finished {
     pub jobs: Vec<(Job, Outcome)>,
 }
 
-/// What the binary knows and the experiment does not.
-#[derive(Clone, Debug)]
-pub struct Circumstances {
-    /// Command that was typed.
-    pub command: String,
-    /// Folder of the workspace, for commit and lock file.
-    pub workspace: PathBuf,
-    /// Data root.
-    pub data: PathBuf,
-    /// Data sets that were missing, so that generated stand-ins were used for all.
-    pub generated: Vec<String>,
-    /// Whether the pretrained encoder was there.
-    pub encoder: bool,
-    /// Facts about libtorch and the device.
-    pub device: BTreeMap<String, String>,
-    /// Worker processes.
-    pub workers: usize,
-    /// Wall time of this invocation, in seconds; jobs taken from the store are not in it.
-    pub wall_s: f64,
-    /// What repeating one training job gave.
-    pub repeat_check: String,
-}
-
 /// The report of a finished preset; its figures are written below `folder`.
 ///
 /// # Errors
@@ -58,6 +35,7 @@ pub fn report(
     folder: &Path,
 ) -> Result<Report> {
     let values = Values::collect(finished.jobs.iter().map(|(_, outcome)| outcome));
+    let pretrained = finished.jobs.iter().any(|(job, _)| job.study == Study::Pretrained);
     let claims = judge(declared, finished.preset, &values);
     let amount = finished.preset.amount();
     let size = format!(
@@ -77,15 +55,8 @@ pub fn report(
             around.generated.join(", ")
         ),
     };
-    let mut environment = environment::capture(&around.workspace);
-    environment.extend(around.device.clone());
     let mut report = Report {
-        schema: SCHEMA,
-        experiment: "retrieval".to_owned(),
-        preset: finished.preset.name().to_owned(),
         headline,
-        paper: declared.paper.clone(),
-        summary: vec![],
         claims,
         setup: setup(finished.preset),
         deviations: deviations(),
@@ -95,24 +66,18 @@ pub fn report(
             around.workers,
             around.wall_s,
         ),
-        environment,
-        data: if around.generated.is_empty() { data_files(&around.data, around.encoder)? } else { vec![] },
+        data: if around.generated.is_empty() { data_files(&around.data, pretrained)? } else { vec![] },
         determinism: determinism(finished, around),
-        command: around.command.clone(),
         limits: limits(),
+        ..around.frame("retrieval", finished.preset.name(), &declared.paper)
     };
     report.summary = summary(&report, &values);
     Ok(report)
 }
 
 fn judge(declared: &Declared, preset: Preset, values: &Values) -> Vec<JudgedClaim> {
-    let runs = |claim: &claims::Claim, part: &claims::Part| {
-        let of = |arm: &str| values.of(&part.setting, arm, &claim.metric).to_vec();
-        let (a, b) = (of(&part.a), of(&part.b));
-        (!a.is_empty() && a.len() == b.len()).then_some((a, b))
-    };
     let judged = |claim: &claims::Claim| {
-        let judged = claims::judge(claim, preset != Preset::Quick, |part| runs(claim, part));
+        let judged = claims::judge(claim, preset != Preset::Quick, |part| values.paired(claim, part));
         let verdict_value =
             "not comparable: a far smaller encoder, other training data, another test set".to_owned();
         JudgedClaim { verdict_value, ..judged }
@@ -365,15 +330,7 @@ fn determinism(finished: &Finished, around: &Circumstances) -> BTreeMap<String, 
 }
 
 fn data_files(root: &Path, encoder: bool) -> Result<Vec<DataFile>> {
-    let mut files = Vec::new();
-    let names = DATA_SETS.into_iter().map(|name| data::locate(root, name));
     // An encoder that the user typed the folder of is none of the data sets.
-    let encoder = encoder.then(|| data::locate(root, ENCODER).ok()).flatten();
-    for set in names.chain(encoder.map(Ok)) {
-        let set = set?;
-        for entry in &set.entry.files {
-            files.push(DataFile::of(&set, entry)?);
-        }
-    }
-    Ok(files)
+    let listed = encoder && data::locate(root, ENCODER).is_ok();
+    Ok(DataFile::all_of(root, DATA_SETS.into_iter().chain(listed.then_some(ENCODER)))?)
 }

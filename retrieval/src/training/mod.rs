@@ -17,15 +17,16 @@ pub mod config;
 pub mod data;
 pub mod loss;
 pub mod maxsim;
-mod resume;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
+use common::nn::checkpoint::{fill, named};
 use common::optim::{
     AdamW, AdamWConfig, Diverged, ScheduleFree, ScheduleFreeConfig, StateError, clip_grad_norm, warmup_decay,
 };
 use common::seed;
+pub use common::train::{Checkpoints, ResumeError};
+use common::train::{Identity, digest};
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
@@ -35,7 +36,10 @@ use crate::encoder::{ColBert, EncoderError};
 pub use batch::Batch;
 use config::{ConfigError, Optimiser, TrainConfig};
 use data::{DataError, TrainingData, order};
-pub use resume::ResumeError;
+
+/// Beginnings of the names of a checkpoint's tensors.
+const WEIGHTS: &str = "weights.";
+const OPTIMISER: &str = "opt.";
 
 /// A run that could not start or go on.
 #[derive(Debug, Error)]
@@ -74,15 +78,6 @@ pub struct History {
     pub tokens: usize,
     /// Whether the run ended before its last step.
     pub stopped: bool,
-}
-
-/// Where a run keeps its checkpoints, and whether it goes on from the last one.
-#[derive(Debug, Clone, Default)]
-pub struct Checkpoints {
-    /// Folder; absent: none are written.
-    pub folder: Option<PathBuf>,
-    /// Goes on from the checkpoint in the folder.
-    pub resume: bool,
 }
 
 /// What a run tells its observer.
@@ -137,9 +132,9 @@ pub fn train(
     data.check(config.n_ways, config.loss.needs_teacher())?;
     let mut state =
         State { optimiser: Running::new(model.store(), config), history: History::default(), step: 0 };
-    let identity = resume::Identity::new(config, data, run_seed);
+    let identity = identity(config, data, run_seed);
     if checkpoints.resume {
-        resume::read(checkpoints, &identity, model.store(), &mut state)?;
+        state.read(checkpoints, &identity, model.store())?;
     }
     let mut epochs =
         Epochs { n: data.examples.len(), together: config.together, run_seed, epoch: 0, order: Vec::new() };
@@ -158,11 +153,49 @@ pub fn train(
         state.history.stopped = !go_on && state.step < config.steps;
         let due = config.checkpoint_every.is_some_and(|every| state.step.is_multiple_of(every));
         if state.history.stopped || due || state.step == config.steps {
-            resume::write(checkpoints, &identity, model.store(), &state)?;
+            state.write(checkpoints, &identity, model.store())?;
         }
     }
     state.optimiser.begin_evaluation();
     Ok(state.history)
+}
+
+/// What must be equal for a run to go on.
+fn identity(config: &TrainConfig, data: &TrainingData, seed: u64) -> Identity {
+    // How often a run is saved or looked at does not change its steps.
+    let config = TrainConfig { checkpoint_every: None, evaluate_at: Vec::new(), ..config.clone() };
+    Identity::new([
+        ("configuration", digest(&config)),
+        ("set of examples", digest(data)),
+        ("seed", seed.to_string()),
+    ])
+}
+
+impl State {
+    fn write(
+        &self,
+        checkpoints: &Checkpoints,
+        identity: &Identity,
+        store: &VarStore,
+    ) -> Result<(), ResumeError> {
+        let weights = named(store).into_iter().map(|(name, tensor)| (format!("{WEIGHTS}{name}"), tensor));
+        let tensors: Vec<(String, Tensor)> = weights.chain(self.optimiser.state()).collect();
+        checkpoints.write(identity, self.step, &tensors, &(self.step, &self.history))
+    }
+
+    fn read(
+        &mut self,
+        checkpoints: &Checkpoints,
+        identity: &Identity,
+        store: &VarStore,
+    ) -> Result<(), ResumeError> {
+        let Some(kept) = checkpoints.read::<(usize, History)>(identity)? else { return Ok(()) };
+        fill(store, kept.part(WEIGHTS), &kept.path).map_err(ResumeError::from)?;
+        self.optimiser.load_state(&kept.named(OPTIMISER))?;
+        let (step, history) = kept.progress;
+        (self.step, self.history) = (step, History { stopped: false, ..history });
+        Ok(())
+    }
 }
 
 /// One step. Every random number follows from the run's seed and the number of the step, so that a resumed

@@ -1,20 +1,19 @@
 //! `reproduce`: the experiment, and the hidden `worker` that carries out its jobs.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions};
+use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing_each};
 use common::nn::gemm;
 use common::outcome::{Outcome, Values, repeat_check};
 use common::report::Report;
 use common::workers::serve;
-use common::{claims, data, device, interrupt};
+use common::{claims, interrupt};
 use tch::Device;
 
 use crate::experiment::design::{Design, Job, Preset};
-use crate::experiment::{Circumstances, Finished, Pairs, carry_out, choose, report};
+use crate::experiment::{Finished, Pairs, carry_out, choose, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -58,7 +57,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     let experiment = Experiment::of("transfer-ner", env!("CARGO_MANIFEST_DIR"), design.preset.name());
     let options = &arguments.options;
-    let generated = missing(&design, &options.data_root(&experiment))?;
+    let names = design.data_sets();
+    let generated = missing_each(&options.data_root(&experiment), &names, design.preset == Preset::Quick)?;
     let device = options.device()?;
     let json = serde_json::to_string_pretty(&design)?;
     // Each worker would time the matrix libraries anew, and equal runs could get different bits.
@@ -89,33 +89,8 @@ fn carry_through(
     let repeat_check = repeat_check(&conduct.workers, first, outcome, &conduct.folder)?;
     let values = Values::collect(compared.iter().map(|(_, outcome)| outcome));
     let finished = Finished { design, candidates, chosen, compared, values };
-    let around = Circumstances {
-        command: experiment.command(),
-        workspace: experiment.workspace.clone(),
-        data: conduct.data.clone(),
-        generated,
-        device: device::facts(device),
-        workers: conduct.workers.count,
-        wall_s: conduct.wall_s(),
-        repeat_check,
-    };
+    let around = conduct.circumstances(experiment, generated, device, repeat_check);
     let report = report(declared, &finished, &around, &conduct.folder)?;
     report.write(&conduct.folder)?;
     Ok(Some(report))
-}
-
-/// Data sets of the design that are not below `root`. Only `quick` may go on without them, on generated text.
-fn missing(design: &Design, root: &Path) -> Result<Vec<String>> {
-    let mut names: Vec<&str> = design.pairs().into_iter().flat_map(|pair| pair.data_sets()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let mut missing = Vec::new();
-    for (name, error) in data::missing(root, &names)? {
-        if design.preset != Preset::Quick {
-            return Err(error.into());
-        }
-        eprintln!("warning: {error}; generated text stands in for it");
-        missing.push(name);
-    }
-    Ok(missing)
 }

@@ -309,6 +309,14 @@ impl Design {
         pairs
     }
 
+    /// Data sets that they read.
+    pub fn data_sets(&self) -> Vec<&'static str> {
+        let mut names: Vec<&str> = self.pairs().into_iter().flat_map(|pair| pair.data_sets()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// Runs that choose ε on development data, for the base and for DATNet-F of each pair; none when there is one ε.
     pub fn candidates(&self) -> Vec<Job> {
         let mut jobs = Vec::new();

@@ -37,6 +37,7 @@ pub(super) fn compare(job: &Job, config: &Config, pairs: &mut Pairs, device: Dev
                 title: format!("Shared features {name} the discriminator"),
                 x: "first component".to_owned(),
                 y: "second component".to_owned(),
+                fitted: false,
                 groups: vec![("source".to_owned(), source), ("target".to_owned(), target)],
             },
         });

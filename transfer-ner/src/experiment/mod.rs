@@ -26,7 +26,7 @@ use crate::train::{Checkpoints, Data, micro_f1, train};
 pub use analysis::{Finished, choose};
 pub use corpora::Pairs;
 use design::{Job, Work};
-pub use report::{Circumstances, report};
+pub use report::report;
 
 /// Carries out one job.
 ///

@@ -1,39 +1,18 @@
 //! The report: claims, findings, setup, deviations, cost.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use common::claims::Declared;
-use common::report::{DataFile, Report, SCHEMA, number};
-use common::{data, environment, outcome};
+use common::report::{Circumstances, DataFile, Report, number};
+use common::{data, outcome};
 
 use super::analysis::{Finished, judge};
 use super::corpora::{DICTIONARIES, VECTORS};
 use super::design::{Preset, Work};
 use super::tables;
 use crate::config::Config;
-
-/// What the binary knows and the experiment does not.
-#[derive(Clone, Debug)]
-pub struct Circumstances {
-    /// Command that was typed.
-    pub command: String,
-    /// Folder of the workspace, for commit and lock file.
-    pub workspace: PathBuf,
-    /// Data root.
-    pub data: PathBuf,
-    /// Data sets that were missing and replaced by generated text.
-    pub generated: Vec<String>,
-    /// Facts about libtorch and the device.
-    pub device: BTreeMap<String, String>,
-    /// Worker processes.
-    pub workers: usize,
-    /// Wall time of this invocation, in seconds; runs taken from the store are not in it.
-    pub wall_s: f64,
-    /// What repeating one run gave.
-    pub repeat_check: String,
-}
 
 /// The report of a finished design; its figures are written below `folder`.
 ///
@@ -64,26 +43,18 @@ pub fn report(
             around.generated.join(", ")
         ),
     };
-    let mut environment = environment::capture(&around.workspace);
-    environment.extend(around.device.clone());
     let outcomes = finished.candidates.iter().chain(&finished.compared).map(|(_, outcome)| outcome);
     let mut report = Report {
-        schema: SCHEMA,
-        experiment: "transfer-ner".to_owned(),
-        preset: design.preset.name().to_owned(),
         headline,
-        paper: declared.paper.clone(),
-        summary: vec![],
         claims: judge(declared, finished),
         setup: setup(finished),
         deviations: deviations(),
         sections: tables::sections(finished, folder)?,
         compute: outcome::cost(outcomes, around.workers, around.wall_s),
-        environment,
         data: data_files(finished, around)?,
         determinism: determinism(finished, around),
-        command: around.command.clone(),
         limits: limits(),
+        ..around.frame("transfer-ner", design.preset.name(), &declared.paper)
     };
     report.summary = summary(&report, finished);
     Ok(report)

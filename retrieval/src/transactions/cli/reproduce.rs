@@ -8,11 +8,11 @@ use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missin
 use common::outcome::{Outcome, repeat_check};
 use common::report::Report;
 use common::workers::{Job as _, Workers, serve};
-use common::{claims, device, interrupt};
+use common::{claims, interrupt};
 use tch::Device;
 
 use crate::transactions::experiment::design::{Job, Preset, Study};
-use crate::transactions::experiment::{Circumstances, DATA_SETS, Finished, Worker, may_generate, report};
+use crate::transactions::experiment::{DATA_SETS, Finished, Worker, may_generate, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
@@ -58,11 +58,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         ..Experiment::of("transactions", env!("CARGO_MANIFEST_DIR"), preset.name())
     };
     let options = &arguments.options;
-    let generated = !missing(&options.data_root(&experiment), &DATA_SETS, may_generate(preset))?.is_empty();
+    let generated = missing(&options.data_root(&experiment), &DATA_SETS, may_generate(preset))?;
     let device = options.device()?;
     let jobs = preset.jobs();
     let design = serde_json::to_string_pretty(&jobs)?;
-    options.conduct(&experiment, &design, generated, steady(), |conduct| {
+    options.conduct(&experiment, &design, !generated.is_empty(), steady(), |conduct| {
         carry_through(conduct, &experiment, preset, &jobs, generated, device)
     })
 }
@@ -73,22 +73,18 @@ fn carry_through(
     experiment: &Experiment,
     preset: Preset,
     jobs: &[Job],
-    generated: bool,
+    generated: Vec<String>,
     device: Device,
 ) -> Result<Option<Report>> {
     let declared =
         claims::parse(include_str!("../../../claims-transactions.toml")).map_err(anyhow::Error::msg)?;
     let Some(jobs) = conduct.phase("studies", jobs, |job, _| job.describe())? else { return Ok(None) };
-    let around = Circumstances {
-        command: experiment.command(),
-        workspace: experiment.workspace.clone(),
-        data: conduct.data.clone(),
+    let around = conduct.circumstances(
+        experiment,
         generated,
-        device: device::facts(device),
-        workers: conduct.workers.count,
-        repeat_check: repeat(&conduct.workers, &jobs, &conduct.folder)?,
-        wall_s: conduct.wall_s(),
-    };
+        device,
+        repeat(&conduct.workers, &jobs, &conduct.folder)?,
+    );
     let report = report(&declared, &Finished { preset, jobs }, &around, &conduct.folder)?;
     report.write(&conduct.folder)?;
     Ok(Some(report))

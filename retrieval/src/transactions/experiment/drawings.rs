@@ -31,6 +31,7 @@ pub(super) fn maps(lab: &Lab, before: &Vectors, after: &Vectors) -> Vec<Drawing>
                 title: format!("Vectors {when} training"),
                 x: "first direction".to_owned(),
                 y: "second direction".to_owned(),
+                fitted: false,
                 groups: accounts.iter().map(group).collect(),
             },
         }

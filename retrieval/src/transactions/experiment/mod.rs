@@ -22,7 +22,7 @@ use tch::Device;
 
 use design::{Data, Job, Preset, Study};
 use lab::Lab;
-pub use report::{Circumstances, Finished, report};
+pub use report::{Finished, report};
 
 /// Data sets that the presets read.
 pub const DATA_SETS: [&str; 1] = ["birmingham-pcard"];

@@ -1,20 +1,20 @@
 //! The report: claims, findings, setup, deviations, cost.
 
-mod circumstances;
+mod setup;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use common::claims::{self, Declared, JudgedClaim};
 use common::figure::{self, Figure, Named};
 use common::outcome::{self, Outcome, Values};
-use common::report::{FigureFile, Report, SCHEMA, Section, Table, number};
-use common::{environment, stats};
+use common::report::{Circumstances, DataFile, FigureFile, Report, Section, Table, number};
+use common::stats;
 
+use super::DATA_SETS;
 use super::design::{Arm, Data, Job, PRECISION, Preset, Study};
 use super::generated::Evidence;
-use circumstances::{data_files, determinism, deviations, limits, setup};
+use setup::{determinism, deviations, limits, setup};
 
 /// All jobs of a preset with their outcomes.
 #[derive(Debug)]
@@ -23,27 +23,6 @@ pub struct Finished {
     pub preset: Preset,
     /// Jobs and outcomes, in the order of the preset.
     pub jobs: Vec<(Job, Outcome)>,
-}
-
-/// What the binary knows and the experiment does not.
-#[derive(Clone, Debug)]
-pub struct Circumstances {
-    /// Command that was typed.
-    pub command: String,
-    /// Folder of the workspace, for commit and lock file.
-    pub workspace: PathBuf,
-    /// Data root.
-    pub data: PathBuf,
-    /// Whether the public data were missing, so that the generated ledger stood in.
-    pub generated: bool,
-    /// Facts about libtorch and the device.
-    pub device: BTreeMap<String, String>,
-    /// Worker processes.
-    pub workers: usize,
-    /// Wall time of this invocation, in seconds; jobs taken from the store are not in it.
-    pub wall_s: f64,
-    /// What repeating one training job gave.
-    pub repeat_check: String,
 }
 
 /// The report of a finished preset; its figures are written below `folder`.
@@ -58,15 +37,8 @@ pub fn report(
 ) -> Result<Report> {
     let values = Values::collect(finished.jobs.iter().map(|(_, outcome)| outcome));
     let claims = judge(declared, finished.preset, &values);
-    let mut environment = environment::capture(&around.workspace);
-    environment.extend(around.device.clone());
     let mut report = Report {
-        schema: SCHEMA,
-        experiment: "transactions".to_owned(),
-        preset: finished.preset.name().to_owned(),
-        headline: headline(finished.preset, around.generated),
-        paper: declared.paper.clone(),
-        summary: vec![],
+        headline: headline(finished.preset, !around.generated.is_empty()),
         claims,
         setup: setup(finished.preset),
         deviations: deviations(),
@@ -76,11 +48,10 @@ pub fn report(
             around.workers,
             around.wall_s,
         ),
-        environment,
-        data: if around.generated { vec![] } else { data_files(&around.data)? },
+        data: if !around.generated.is_empty() { vec![] } else { DataFile::all_of(&around.data, DATA_SETS)? },
         determinism: determinism(finished, around),
-        command: around.command.clone(),
         limits: limits(),
+        ..around.frame("transactions", finished.preset.name(), &declared.paper)
     };
     report.summary = summary(&report, &values);
     Ok(report)
@@ -103,13 +74,8 @@ fn headline(preset: Preset, generated: bool) -> String {
 }
 
 fn judge(declared: &Declared, preset: Preset, values: &Values) -> Vec<JudgedClaim> {
-    let runs = |claim: &claims::Claim, part: &claims::Part| {
-        let of = |arm: &str| values.of(&part.setting, arm, &claim.metric).to_vec();
-        let (a, b) = (of(&part.a), of(&part.b));
-        (!a.is_empty() && a.len() == b.len()).then_some((a, b))
-    };
     let judged = |claim: &claims::Claim| {
-        let judged = claims::judge(claim, preset != Preset::Quick, |part| runs(claim, part));
+        let judged = claims::judge(claim, preset != Preset::Quick, |part| values.paired(claim, part));
         JudgedClaim { verdict_value: "the article has no number to compare with".to_owned(), ..judged }
     };
     declared.claims.iter().map(judged).collect()
