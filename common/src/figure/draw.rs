@@ -44,7 +44,7 @@ impl Figure {
             Self::Dots { title, value, panels } => dots(area, scale, title, value, panels),
             Self::Curves { title, x, y, groups } => curves(area, scale, title, [x, y], groups),
             Self::Scatter { title, x, y, groups, fitted } => {
-                scatter(area, scale, title, [x, y], (groups, *fitted))
+                scatter(area, scale, title, [x, y], groups, *fitted)
             }
             Self::Frontier { title, x, y, groups } => frontier(area, scale, title, [x, y], groups),
             Self::Distributions { title, x, panels } => distributions(area, scale, title, x, panels),
@@ -171,7 +171,8 @@ fn scatter<B: DrawingBackend>(
     scale: u32,
     title: &str,
     labels: [&str; 2],
-    (groups, fitted): (&[(String, Vec<[f64; 2]>)], bool),
+    groups: &[(String, Vec<[f64; 2]>)],
+    fitted: bool,
 ) -> Drawn {
     let points: Vec<[f64; 2]> = groups.iter().flat_map(|(_, points)| points).copied().collect();
     let mut chart = plane(area, scale, title, labels, &points)?;

@@ -94,6 +94,7 @@ enum Head {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    interrupt::listen();
     let config = config(arguments)?;
     config.validate()?;
     let device = arguments.device.open()?;
@@ -120,7 +121,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         model.labels.types().len(),
         model.n_parameters()
     );
-    interrupt::listen();
     let checkpoints = Checkpoints { folder: Some(out.join(CHECKPOINTS)), resume: arguments.resume };
     let history = carry_out(arguments, &mut model, &train_sentences, &dev_sentences, &checkpoints)?;
     model.save(out)?;

@@ -45,6 +45,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    interrupt::listen();
     let device = arguments.machine.open()?;
     let inputs = arguments.files.inputs()?;
     let test = arguments.files.read(&arguments.test, "test")?;
@@ -55,7 +56,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let runs =
         arguments.sizes.len() * arguments.methods.len() * arguments.seeds.len() * arguments.samples as usize;
     let bar = progress::bar("runs", runs, arguments.machine.quiet);
-    interrupt::listen();
     let mut lines = String::from("method,target_sentences,seed,sample,dev_f1,test_f1\n");
     println!("{:<14}{:>10}{:>10}{:>10}{:>6}", "method", "sentences", "mean f1", "sd", "runs");
     for &size in &arguments.sizes {

@@ -44,6 +44,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    interrupt::listen();
     let device = arguments.machine.open()?;
     let inputs = arguments.files.inputs()?;
     let out = &arguments.out;
@@ -70,7 +71,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         model.labels[1].types().len(),
         model.n_parameters()
     );
-    interrupt::listen();
     let checkpoints = Checkpoints { folder: Some(out.join(CHECKPOINTS)), resume: arguments.resume };
     let data = Data { source: &arranged.source, target: &inputs.target, dev: &inputs.dev, watched: &[] };
     let trained = carry_out(arguments, &model, data, &checkpoints)?;

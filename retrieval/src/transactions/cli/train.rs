@@ -119,6 +119,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
+    interrupt::listen();
     let Some((folder, ledgers)) = arguments.paths.split_last() else {
         bail!("expected a ledger and a folder")
     };
@@ -231,7 +232,6 @@ fn learn(arguments: &Arguments, template: &Template, earlier: &[&Transaction]) -
         ObjectiveName::Supervised => Objective::SupervisedContrastive { temperature: 0.1 },
         ObjectiveName::Softmax => Objective::Softmax { scale: 20.0 },
     };
-    interrupt::listen();
     let bar = progress::bar("steps", config.steps, arguments.quiet);
     let history = train(&encoder, &corpus, &config, arguments.seed, |_, _| {
         bar.inc(1);
