@@ -1,6 +1,8 @@
 //! A pre-trained BERT in place of word vectors: each word is read as the state of its first piece, in its sentence. Its
 //! parameters are frozen, as release B of DATNet does with ELMo.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::Path;
 
 use common::formats::Sentence;
@@ -21,6 +23,7 @@ pub struct Contextual {
     config: bert::Config,
     store: VarStore,
     encoder: Bert,
+    read: Option<RefCell<HashMap<Vec<String>, Tensor>>>,
 }
 
 /// An encoder that cannot be read or used.
@@ -60,7 +63,12 @@ impl Contextual {
         let encoder = Bert::new(&(store.root() / "encoder"), &config);
         bert::load_pretrained(&store, "encoder.", folder)?;
         store.freeze();
-        Ok(Self { pieces, config, store, encoder })
+        Ok(Self { pieces, config, store, encoder, read: None })
+    }
+
+    /// The same encoder, which keeps the vectors of every sentence that it reads: for runs that share sentences.
+    pub fn remembering(self) -> Self {
+        Self { read: Some(RefCell::default()), ..self }
     }
 
     /// Width of a word's vector.
@@ -75,9 +83,10 @@ impl Contextual {
     pub fn features(&self, sentences: &[Sentence]) -> Result<Vec<Tensor>, ContextualError> {
         let _guard = tch::no_grad_guard();
         let limit = self.config.max_position_embeddings;
-        let mut order: Vec<usize> = (0..sentences.len()).collect();
+        let mut features: Vec<Option<Tensor>> =
+            sentences.iter().map(|sentence| self.known(sentence)).collect();
+        let mut order: Vec<usize> = (0..sentences.len()).filter(|&place| features[place].is_none()).collect();
         order.sort_by_key(|&place| sentences[place].words.len());
-        let mut features: Vec<Option<Tensor>> = (0..sentences.len()).map(|_| None).collect();
         for places in order.chunks(SENTENCES) {
             let (mut rows, mut firsts, mut start) = (Vec::new(), Vec::new(), 0);
             for &place in places {
@@ -96,10 +105,18 @@ impl Contextual {
                 .map_err(|source| ContextualError::Sentence { sentence: places[0] + 1, source })?;
             for (&place, first) in places.iter().zip(firsts) {
                 let own = Tensor::from_slice(&first).to_device(self.store.device());
-                features[place] = Some(states.index_select(0, &own));
+                let own = states.index_select(0, &own);
+                if let Some(read) = &self.read {
+                    read.borrow_mut().insert(sentences[place].words.clone(), own.shallow_clone());
+                }
+                features[place] = Some(own);
             }
         }
         Ok(features.into_iter().flatten().collect())
+    }
+
+    fn known(&self, sentence: &Sentence) -> Option<Tensor> {
+        self.read.as_ref()?.borrow().get(&sentence.words).map(Tensor::shallow_clone)
     }
 
     /// `[CLS] pieces [SEP]` and the place of each word's first piece; a word without pieces is unknown.

@@ -1,7 +1,8 @@
 //! What each method makes of a user's sentences, vectors and dictionary before training.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::rc::Rc;
 
 use common::formats::Sentence;
 use thiserror::Error;
@@ -9,6 +10,7 @@ use thiserror::Error;
 use crate::adapt::map_words;
 use crate::align::{self, AlignError};
 use crate::config::{Config, Method};
+use crate::contextual::Contextual;
 use crate::dictionary::Dictionary;
 use crate::translate::{Choice, frequencies, translate};
 use crate::vectors::{Vectors, VectorsError, Wanted};
@@ -37,8 +39,8 @@ pub struct Inputs {
     pub counts: Option<HashMap<String, u64>>,
     /// Entity types that translation leaves as they are.
     pub kept: Vec<String>,
-    /// Folder of a BERT in place of word vectors.
-    pub encoder: Option<PathBuf>,
+    /// A BERT in place of word vectors.
+    pub encoder: Option<Rc<Contextual>>,
 }
 
 /// What training takes, and what was done to get it.

@@ -3,6 +3,8 @@
 
 mod toy;
 
+use std::rc::Rc;
+
 use common::nn::bert;
 use common::nn::checkpoint::{self, named};
 use common::testing::{max_difference, torch_rng};
@@ -32,6 +34,7 @@ fn methods_learn_on_a_frozen_encoder_and_take_it_along() {
     let _rng = torch_rng(1);
     let folder = tempfile::tempdir().unwrap();
     bert_directory(folder.path(), 64);
+    let encoder = Rc::new(Contextual::read(folder.path(), Device::Cpu).unwrap());
     let (source, target) = (source(), target());
     for method in [Method::Base, Method::DatnetP, Method::Init] {
         let config = Config::small(method);
@@ -43,8 +46,7 @@ fn methods_learn_on_a_frozen_encoder_and_take_it_along() {
             learning_rate: 1e-2,
             ..config.schedule
         };
-        let training =
-            Training { source: &source, target: &target, encoder: Some(folder.path()), vectors: None };
+        let training = Training { source: &source, target: &target, encoder: Some(&encoder), vectors: None };
         let model = Model::new(Config { schedule, ..config }, training, 7, Device::Cpu).unwrap();
         let data = Data { source: &source, target: &target, dev: &target, watched: &[] };
         train(&model, data, 7, &Checkpoints::default(), |_| true).unwrap();
@@ -62,8 +64,13 @@ fn a_word_is_read_the_same_alone_and_beside_other_sentences() {
     let _rng = torch_rng(1);
     let folder = tempfile::tempdir().unwrap();
     bert_directory(folder.path(), 64);
-    let encoder = Contextual::read(folder.path(), Device::Cpu).unwrap();
+    let read = || Contextual::read(folder.path(), Device::Cpu).unwrap();
+    let encoder = read();
     let together = encoder.features(&source()).unwrap();
+    let remembering = read().remembering();
+    for kept in [remembering.features(&source()).unwrap(), remembering.features(&source()).unwrap()] {
+        assert_eq!(kept, together);
+    }
     for (sentence, together) in source().iter().zip(&together) {
         let alone = &encoder.features(std::slice::from_ref(sentence)).unwrap()[0];
         assert_eq!(alone.size(), [sentence.words.len() as i64, 32]);

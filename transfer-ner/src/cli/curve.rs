@@ -47,7 +47,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     interrupt::listen();
     let device = arguments.machine.open()?;
-    let inputs = arguments.files.inputs()?;
+    let inputs = arguments.files.inputs(device)?;
     let test = arguments.files.read(&arguments.test, "test")?;
     let name = |chosen: &Chosen| match chosen {
         Chosen::Neural(method) => method.to_string(),
@@ -107,7 +107,7 @@ fn one(
         source: &arranged.source,
         target: &inputs.target,
         vectors: arranged.vectors.as_ref().map(|vectors| vectors.each_ref()),
-        encoder: inputs.encoder.as_deref(),
+        encoder: inputs.encoder.as_ref(),
     };
     let model = Model::new(arranged.config, training, seed, device)?;
     let data = Data { source: &arranged.source, target: &inputs.target, dev: &inputs.dev, watched: &[] };

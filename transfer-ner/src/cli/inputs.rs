@@ -1,6 +1,7 @@
 //! Options that `train` and `curve` share: files of both sides, method, network, schedule.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
@@ -9,9 +10,11 @@ use common::cli::annotated::Columns;
 use common::device::Choice;
 use common::formats::Sentence;
 use common::text::segment::{CHARACTERS, SPACES};
+use tch::Device;
 
 use crate::adversary::{Adversarial, Discriminator};
 use crate::config::{Attention, Config, Method, Part};
+use crate::contextual::Contextual;
 use crate::data::{TypeMap, as_characters, as_segmentation, normalise};
 use crate::dictionary::Dictionary;
 use crate::methods::{ALIGNED_WORDS, Inputs, read_vectors};
@@ -220,8 +223,8 @@ impl Files {
         Ok(sentences)
     }
 
-    /// Everything that was given.
-    pub(super) fn inputs(&self) -> Result<Inputs> {
+    /// Everything that was given; a pre-trained encoder stands on `device`.
+    pub(super) fn inputs(&self, device: Device) -> Result<Inputs> {
         let mut source = self.read(&self.source, "source")?;
         if let Some(path) = &self.map {
             TypeMap::read(path)?.apply(&mut source);
@@ -246,7 +249,9 @@ impl Files {
             Some(path) => Some(frequencies(&text_of(path)?)),
         };
         let kept = self.keep_types.clone();
-        let encoder = self.encoder.clone();
+        let encoder = self.encoder.as_deref().map(|folder| Contextual::read(folder, device)).transpose()?;
+        // Runs of `curve` share sentences.
+        let encoder = encoder.map(|encoder| Rc::new(encoder.remembering()));
         Ok(Inputs { source, target, dev, vectors, dictionary, aligned: None, counts, kept, encoder })
     }
 }

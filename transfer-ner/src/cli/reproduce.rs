@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 enum PresetName {
     /// Two pairs, three seeds: within two minutes on two cores, indicative only
     Quick,
-    /// The verdict preset: four pairs, five seeds with three samples each, within 30 minutes on two cores
+    /// The verdict preset: all pairs, five seeds with three samples each, within an hour on two cores
     Cpu,
     /// Networks and schedule of the release, all sizes: for a GPU
     Full,
@@ -42,7 +42,7 @@ pub(super) fn work(arguments: &WorkerOptions) -> Result<()> {
     let device = arguments.device.open()?;
     let mut pairs: Option<Pairs> = None;
     let work = |job: &Job| {
-        let new = || Pairs::below(arguments.data.clone(), arguments.generate, job.sizes);
+        let new = || Pairs::below(arguments.data.clone(), arguments.generate, job.sizes, device);
         carry_out(job, pairs.get_or_insert_with(new), device).map_err(|error| format!("{error:#}"))
     };
     Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)

@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     interrupt::listen();
     let device = arguments.machine.open()?;
-    let inputs = arguments.files.inputs()?;
+    let inputs = arguments.files.inputs(device)?;
     let out = &arguments.out;
     // An unwritable folder should fail now, not after hours of training.
     files::make_folder(out)?;
@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         source: &arranged.source,
         target: &inputs.target,
         vectors,
-        encoder: inputs.encoder.as_deref(),
+        encoder: inputs.encoder.as_ref(),
     };
     let mut model = Model::new(arranged.config, training, arguments.seed, device)?;
     model.segmentation = arguments.files.segmentation().to_owned();

@@ -7,7 +7,8 @@ use common::outcome::{Outcome, Values};
 use common::{seed, stats};
 use rand::Rng;
 
-use super::design::{Chosen, Design, Job, Pair, Preset};
+use super::design::{Chosen, Design, Job, Preset};
+use super::pair::Pair;
 
 /// Resamples behind the interval of a crossing. Ours.
 const RESAMPLES: usize = 2000;
@@ -93,6 +94,10 @@ impl Finished {
                 };
                 (gain(&part.a), gain(&part.b))
             }
+            "encoder_and_words" => (
+                self.f1(&with_encoder(&part.setting), &part.a).to_vec(),
+                self.f1(&part.setting, &part.b).to_vec(),
+            ),
             "selection" => {
                 let of = |metric: &str| self.values.of(&part.setting, "f", metric).to_vec();
                 (of("best_test_f1"), of("micro_f1"))
@@ -150,6 +155,11 @@ impl Finished {
         let at = crosses(&differences);
         Some(Crossing { at, share: found.len() as f64 / RESAMPLES as f64, interval, differences })
     }
+}
+
+/// The setting whose words the pre-trained encoder reads, of the one with words of its own.
+pub(super) fn with_encoder(setting: &str) -> String {
+    setting.replacen('-', "+minilm-", 1)
 }
 
 /// The first size at which a difference that was positive becomes negative, interpolated over log n.

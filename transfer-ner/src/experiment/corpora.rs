@@ -1,15 +1,19 @@
-//! The four pairs of source and target, each with its vectors or dictionary.
+//! The pairs of source and target, each with its vectors, dictionary or encoder.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use common::corpora::{CorpusName, Splits, generated};
 use common::data::{self, DataError};
 use common::formats::Sentence;
+use tch::Device;
 
-use super::design::{Pair, Sizes};
-use crate::data::nested_sample;
+use super::design::Sizes;
+use super::pair::Pair;
+use crate::contextual::Contextual;
+use crate::data::{as_characters, as_segmentation, nested_sample};
 use crate::dictionary::Dictionary;
 use crate::methods::{Inputs, by_alignment, read_vectors};
 use crate::translate::frequencies;
@@ -29,13 +33,16 @@ pub struct Pairs {
     root: PathBuf,
     generate: bool,
     sizes: Sizes,
+    device: Device,
+    encoder: Option<Rc<Contextual>>,
     read: HashMap<Pair, Material>,
 }
 
 impl Pairs {
-    /// Pairs below a data root, none read yet; `generate` replaces missing sets by generated text.
-    pub fn below(root: PathBuf, generate: bool, sizes: Sizes) -> Self {
-        Self { root, generate, sizes, read: HashMap::new() }
+    /// Pairs below a data root, none read yet; `generate` replaces missing sets by generated text. A pre-trained encoder stands on
+    /// `device`.
+    pub fn below(root: PathBuf, generate: bool, sizes: Sizes, device: Device) -> Self {
+        Self { root, generate, sizes, device, encoder: None, read: HashMap::new() }
     }
 
     /// A pair, read when it is asked for first.
@@ -58,7 +65,17 @@ impl Pairs {
         })
     }
 
-    fn material(&self, pair: Pair) -> Result<Material> {
+    /// The encoder of all pairs that have one; it keeps what it has read.
+    fn encoder(&mut self, set: &str) -> Result<Rc<Contextual>> {
+        if self.encoder.is_none() {
+            let folder = data::locate(&self.root, set)?.folder;
+            self.encoder = Some(Rc::new(Contextual::read(&folder, self.device)?.remembering()));
+        }
+        Ok(self.encoder.clone().expect("read above"))
+    }
+
+    fn material(&mut self, pair: Pair) -> Result<Material> {
+        let encoder = pair.encoder().map(|set| self.encoder(set)).transpose()?;
         let mut source = Vec::new();
         for corpus in pair.sources() {
             source.extend(self.splits(*corpus)?.train);
@@ -67,7 +84,13 @@ impl Pairs {
             // The other sources and the Broad Twitter Corpus do not annotate it.
             source.iter_mut().for_each(|sentence| sentence.spans.retain(|span| span.label != "MISC"));
         }
-        let target = self.splits(pair.target())?;
+        let mut target = self.splits(pair.target())?;
+        if pair == Pair::Ja {
+            // Words of one half of the sentences, entities of the other.
+            source = as_segmentation(&source[..source.len() / 2]);
+            target.train = as_characters(&target.train[target.train.len() / 2..]);
+            (target.dev, target.test) = (as_characters(&target.dev), as_characters(&target.test));
+        }
         // Draws of the evaluation parts are the same for all runs; their seed is none of theirs.
         let source = nested_sample(&source, self.sizes.source, 0);
         let dev = nested_sample(&target.dev, self.sizes.dev, 0);
@@ -92,12 +115,11 @@ impl Pairs {
             Some(vectors) => Some(by_alignment(vectors, None, &mut Vec::new())?),
             None => None,
         };
-        let kept = if pair.is_cross_domain() { vec![] } else { vec!["PER".to_owned()] };
+        let kept = pair.dictionary().map(|_| "PER".to_owned()).into_iter().collect();
         // Text of the target without its annotation says which translation is frequent.
         let counts = Some(frequencies(&target.train));
         let target = target.train;
-        let inputs =
-            Inputs { source, target, dev, vectors, dictionary, aligned, counts, kept, encoder: None };
+        let inputs = Inputs { source, target, dev, vectors, dictionary, aligned, counts, kept, encoder };
         Ok(Material { inputs, test })
     }
 
@@ -113,5 +135,7 @@ impl Pairs {
 
 /// Data set of word vectors.
 pub(super) const VECTORS: &str = "wikineural-vec50";
+/// Data set of the pre-trained encoder.
+pub(super) const ENCODER: &str = "all-minilm-l6-v2";
 /// Data set of dictionaries.
 pub(super) const DICTIONARIES: &str = "freedict-bilingual";

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use common::corpora::CorpusName;
 use common::outcome::Outcome;
 use common::workers;
 use serde::{Deserialize, Serialize};
 
-use super::corpora::{DICTIONARIES, VECTORS};
-use crate::adversary::{Adversarial, Discriminator};
-use crate::config::{Config, Method, NetworkConfig, Part, Schedule};
+use super::arms::{ABLATION, CURVE, FIVE, OTHERS, SEGMENTATION};
+use super::pair::Pair;
+use crate::config::Config;
 
 /// How much is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +16,7 @@ use crate::config::{Config, Method, NetworkConfig, Part, Schedule};
 pub enum Preset {
     /// Two pairs, three seeds, one sample each: a look, never a verdict.
     Quick,
-    /// Four pairs, five seeds with three samples each: the verdict preset.
+    /// All pairs, five seeds with three samples each: the verdict preset.
     Cpu,
     /// Release A's sizes and schedule, all sizes of the curve: for a GPU.
     Full,
@@ -31,81 +30,6 @@ impl Preset {
             Self::Cpu => "cpu",
             Self::Full => "full",
         }
-    }
-}
-
-/// Source and target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pair {
-    /// WikiNEuRal English to Spanish, silver annotation, given word vectors.
-    Es,
-    /// Universal NER English to Portuguese, gold annotation, learned word vectors.
-    Pt,
-    /// WikiGold and English web text to the Broad Twitter Corpus.
-    Btc,
-    /// WikiGold and English web text to WNUT-2017.
-    Wnut,
-}
-
-impl Pair {
-    /// First half of its settings' names.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Es => "es",
-            Self::Pt => "pt",
-            Self::Btc => "btc",
-            Self::Wnut => "wnut",
-        }
-    }
-
-    /// Corpora of the source.
-    pub fn sources(self) -> &'static [CorpusName] {
-        match self {
-            Self::Es => &[CorpusName::WikineuralEn],
-            Self::Pt => &[CorpusName::Ewt],
-            Self::Btc | Self::Wnut => &[CorpusName::Wikigold, CorpusName::Ewt],
-        }
-    }
-
-    /// Corpus of the target.
-    pub fn target(self) -> CorpusName {
-        match self {
-            Self::Es => CorpusName::WikineuralEs,
-            Self::Pt => CorpusName::Bosque,
-            Self::Btc => CorpusName::Btc,
-            Self::Wnut => CorpusName::Wnut17,
-        }
-    }
-
-    /// Whether both sides are one language.
-    pub fn is_cross_domain(self) -> bool {
-        matches!(self, Self::Btc | Self::Wnut)
-    }
-
-    /// Files of word vectors of source and target.
-    pub fn vectors(self) -> Option<[&'static str; 2]> {
-        (self == Self::Es).then_some(["wikineural.en.50.vec.gz", "wikineural.es.50.vec.gz"])
-    }
-
-    /// File of the dictionary.
-    pub fn dictionary(self) -> Option<&'static str> {
-        match self {
-            Self::Es => Some("en-es.tsv"),
-            Self::Pt => Some("en-pt.tsv"),
-            _ => None,
-        }
-    }
-
-    /// Data sets that it needs.
-    pub fn data_sets(self) -> Vec<&'static str> {
-        let mut sets: Vec<&str> = self.sources().iter().map(|corpus| corpus.data_set()).collect();
-        sets.push(self.target().data_set());
-        sets.extend(self.vectors().map(|_| VECTORS));
-        sets.extend(self.dictionary().map(|_| DICTIONARIES));
-        sets.sort_unstable();
-        sets.dedup();
-        sets
     }
 }
 
@@ -209,25 +133,6 @@ pub const SAMPLED: usize = 200;
 /// ε chosen on development data, by pair and arm (`base+at` or `datnet-f`).
 pub type Chosen = BTreeMap<(Pair, String), f64>;
 
-const CURVE: [&str; 7] = ["base", "base+at", "f", "p", "f+plain", "datnet-f", "datnet-p"];
-const FIVE: [&str; 5] = ["base", "f", "p", "datnet-f", "datnet-p"];
-const ABLATION: [&str; 12] = [
-    "base",
-    "f",
-    "f+plain",
-    "f+grad",
-    "f+released",
-    "f+at",
-    "f+plain+at",
-    "datnet-f",
-    "f+released+at",
-    "f+grad:0.1",
-    "f+grad:0.75",
-    "f+released:0.75",
-];
-const OTHERS: [&str; 8] =
-    ["feature-crf", "cheap", "align", "init", "init+output", "init-hidden", "init=hidden", "mult"];
-
 fn setting(pair: Pair, n: usize, arms: &[&str]) -> Setting {
     Setting { pair, n, arms: arms.iter().map(|arm| (*arm).to_owned()).collect() }
 }
@@ -251,7 +156,7 @@ impl Design {
         }
     }
 
-    /// The verdict preset: within 30 minutes on two cores.
+    /// The verdict preset: within an hour on two cores.
     pub fn cpu() -> Self {
         Self {
             preset: Preset::Cpu,
@@ -260,18 +165,28 @@ impl Design {
             tuning_seeds: vec![1000, 1001],
             epsilons: vec![1.0, 0.3, 5.0],
             settings: vec![
+                setting(Pair::Es, 10, &FIVE),
                 setting(Pair::Es, 50, &CURVE),
                 setting(Pair::Es, 100, &[&ABLATION[..], &OTHERS].concat()),
                 setting(Pair::Es, 200, &FIVE),
+                setting(Pair::Es, 500, &FIVE),
                 setting(Pair::Es, 1000, &CURVE),
                 setting(Pair::Es, 0, &["direct", "cheap", "align"]),
                 setting(Pair::Pt, 50, &FIVE),
                 setting(Pair::Pt, 200, &FIVE),
+                setting(Pair::Pt, 1000, &FIVE),
                 setting(Pair::Pt, 0, &["direct", "cheap"]),
                 setting(Pair::Btc, 50, &FIVE),
                 setting(Pair::Btc, 200, &[&FIVE[..], &["init", "adapt"]].concat()),
+                setting(Pair::Btc, 1000, &FIVE),
                 setting(Pair::Wnut, 50, &FIVE),
                 setting(Pair::Wnut, 200, &FIVE),
+                setting(Pair::Wnut, 1000, &FIVE),
+                setting(Pair::BtcMinilm, 50, &FIVE),
+                setting(Pair::BtcMinilm, 200, &[&FIVE[..], &["init", "adapt"]].concat()),
+                setting(Pair::WnutMinilm, 50, &FIVE),
+                setting(Pair::Ja, 200, &SEGMENTATION),
+                setting(Pair::Ja, 1000, &SEGMENTATION),
             ],
             sizes: Sizes { source: 2000, dev: 150, test: 400 },
             scale: Scale { paper: false, updates: 80, rounds: 4, learning_rate: 1e-2 },
@@ -290,6 +205,9 @@ impl Design {
         settings.push(setting(Pair::Es, 0, &["direct", "cheap", "align"]));
         settings.push(setting(Pair::Pt, 0, &["direct", "cheap"]));
         settings.push(setting(Pair::Btc, 200, &["init", "adapt"]));
+        settings.extend([50, 200, 1000].map(|n| setting(Pair::BtcMinilm, n, &FIVE)));
+        settings.extend([50, 200, 1000].map(|n| setting(Pair::WnutMinilm, n, &FIVE)));
+        settings.extend([200, 1000, usize::MAX].map(|n| setting(Pair::Ja, n, &SEGMENTATION)));
         Self {
             preset: Preset::Full,
             seeds: (1..=5).collect(),
@@ -390,57 +308,6 @@ impl Design {
             test: true,
             sizes: self.sizes,
         }
-    }
-
-    /// Configuration of an arm by its name: a method with `+plain`, `+grad`, `+released` (also with `:α`), `+at`, or what is done
-    /// with its layers.
-    ///
-    /// # Panics
-    /// For a name that is none: the names are those of this module.
-    pub fn config(&self, arm: &str, pair: Pair, epsilon: f64) -> Config {
-        let mut parts = arm.split('+');
-        let first = parts.next().unwrap_or_default();
-        let method = match first {
-            "f" | "datnet-f" => Method::DatnetF,
-            "p" | "datnet-p" => Method::DatnetP,
-            "init-hidden" | "init=hidden" => Method::Init,
-            name => name.parse().expect("a name of this module"),
-        };
-        let sized = if self.scale.paper { Config::paper(method) } else { Config::small(method) };
-        let datnet = first.starts_with("datnet");
-        let mut config = Config {
-            discriminator: if datnet { sized.discriminator } else { Discriminator::None },
-            adversarial: if datnet { Adversarial::Sentence(epsilon) } else { Adversarial::None },
-            network: NetworkConfig { share_words: pair.is_cross_domain(), ..sized.network },
-            schedule: Schedule {
-                updates: self.scale.updates,
-                source_updates: self.scale.updates,
-                rounds: self.scale.rounds,
-                learning_rate: self.scale.learning_rate,
-                ..sized.schedule
-            },
-            ..sized
-        };
-        match first {
-            "init-hidden" => config.transfer.fresh = vec![Part::Hidden, Part::Output],
-            "init=hidden" => config.transfer.frozen = vec![Part::Hidden],
-            // One language: the words of the target are learned with the source; only layers are new.
-            "adapt" => config.transfer.frozen = vec![Part::Hidden],
-            _ => {}
-        }
-        for part in parts {
-            let (name, alpha) = part.split_once(':').unwrap_or((part, "0.25"));
-            let alpha = alpha.parse().expect("a number of this module");
-            match name {
-                "plain" => config.discriminator = Discriminator::Plain,
-                "grad" => config.discriminator = Discriminator::Grad { alpha, gamma: 2.0 },
-                "released" => config.discriminator = Discriminator::GradReleased { alpha, gamma: 2.0 },
-                "at" => config.adversarial = Adversarial::Sentence(epsilon),
-                "output" => config.transfer.fresh = vec![],
-                _ => unreachable!("parts of names are those of this module"),
-            }
-        }
-        config
     }
 }
 

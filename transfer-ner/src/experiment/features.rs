@@ -54,7 +54,7 @@ fn one(job: &Job, config: &Config, pair: &Material, device: Device) -> Result<([
         source: &arranged.source,
         target: &inputs.target,
         vectors: arranged.vectors.as_ref().map(|vectors| vectors.each_ref()),
-        encoder: None,
+        encoder: inputs.encoder.as_ref(),
     };
     let model = Model::new(arranged.config, training, job.seed, device)?;
     let data = Data { source: &arranged.source, target: &inputs.target, dev: &inputs.dev, watched: &[] };

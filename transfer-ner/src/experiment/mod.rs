@@ -2,9 +2,11 @@
 //! report is written.
 
 mod analysis;
+mod arms;
 mod corpora;
 pub mod design;
 mod features;
+pub mod pair;
 mod report;
 mod tables;
 
@@ -55,7 +57,7 @@ fn trained(job: &Job, config: &Config, pairs: &mut Pairs, device: Device) -> Res
         source: &arranged.source,
         target: &inputs.target,
         vectors: arranged.vectors.as_ref().map(|vectors| vectors.each_ref()),
-        encoder: None,
+        encoder: inputs.encoder.as_ref(),
     };
     let model = Model::new(arranged.config, training, job.seed, device)?;
     let watched = if job.test { &pair.test[..] } else { &[] };

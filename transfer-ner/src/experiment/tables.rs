@@ -7,8 +7,9 @@ use common::figure::{self, Figure, Panel};
 use common::report::{Section, Table, mean_with_interval, number};
 use common::stats;
 
-use super::analysis::Finished;
-use super::design::{Pair, Setting};
+use super::analysis::{Finished, with_encoder};
+use super::design::Setting;
+use super::pair::Pair;
 
 /// All sections; figures are written below `folder`.
 ///
@@ -18,6 +19,7 @@ pub(super) fn sections(finished: &Finished, folder: &Path) -> Result<Vec<Section
     let all = [
         Some(methods(finished, folder)?),
         curves(finished, folder)?,
+        encoders(finished, folder)?,
         ablation(finished, folder)?,
         alphas(finished),
         Some(selection(finished)),
@@ -189,6 +191,48 @@ fn curves(finished: &Finished, folder: &Path) -> Result<Option<Section>> {
         rows,
     };
     Ok(Some(Section { title: "Curves over target sizes".to_owned(), text, tables: vec![table], figures }))
+}
+
+/// Every method with words of its own and with the pre-trained encoder, where both were run.
+fn encoders(finished: &Finished, folder: &Path) -> Result<Option<Section>> {
+    let (mut rows, mut panels) = (Vec::new(), Vec::new());
+    for (setting, arms) in settings(finished) {
+        let encoded = with_encoder(&setting);
+        let mut panel = Vec::new();
+        for arm in arms {
+            let own = percent(finished.f1(&setting, &arm));
+            let read = percent(finished.f1(&encoded, &arm));
+            if read.is_empty() || own.len() != read.len() {
+                continue;
+            }
+            let difference = interval(&stats::differences(&read, &own));
+            rows.push(vec![setting.clone(), arm.clone(), interval(&own), interval(&read), difference]);
+            panel.push((format!("{arm}, words"), own));
+            panel.push((format!("{arm}, encoder"), read));
+        }
+        if !panel.is_empty() {
+            panels.push(Panel { title: setting, rows: panel });
+        }
+    }
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let figure = Figure::Dots {
+        title: "Word vectors of their own against a pre-trained encoder".to_owned(),
+        value: "micro-F1, %".to_owned(),
+        panels,
+    };
+    let caption = "Every run is a dot; above it the mean with its 95 % t-interval over runs.";
+    Ok(Some(Section {
+        title: "Both encoders".to_owned(),
+        text: vec!["The same methods, samples and seeds, once with word vectors learned from the training sentences and once with all-MiniLM-L6-v2, frozen, in their place: each word is the last state of its first piece. Characters, BiLSTM and everything above are the same.".to_owned()],
+        tables: vec![Table {
+            caption: "Test F1 in %, mean [95 % t-interval over runs], and the paired difference".to_owned(),
+            columns: columns(["setting", "arm", "words of their own", "encoder", "encoder − words"]),
+            rows,
+        }],
+        figures: vec![figure::save(&figure, folder, "encoders", caption)?],
+    }))
 }
 
 fn against(finished: &Finished, setting: &str, a: &str, b: &str) -> Option<String> {

@@ -1,6 +1,7 @@
 //! A tagger with everything it needs to read text: the unit that is trained, saved and loaded.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use common::files::{self, FileError};
 use common::formats::{Scheme, Sentence, Span};
@@ -40,7 +41,7 @@ pub struct Model {
     /// Network.
     pub network: Network,
     /// Pre-trained encoder in place of the table of words.
-    pub encoder: Option<Contextual>,
+    pub encoder: Option<Rc<Contextual>>,
     /// How text is cut into words: `spaces` or `characters`.
     pub segmentation: String,
     given_width: Option<i64>,
@@ -55,8 +56,8 @@ pub struct Training<'a> {
     pub target: &'a [Sentence],
     /// Word vectors of source and target, both or none.
     pub vectors: Option<[&'a Vectors; 2]>,
-    /// Folder of a BERT in place of word vectors.
-    pub encoder: Option<&'a Path>,
+    /// A BERT in place of word vectors.
+    pub encoder: Option<&'a Rc<Contextual>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,7 +107,7 @@ impl Model {
     /// An untrained model whose words and entity types come from the training sentences.
     ///
     /// # Errors
-    /// A configuration out of range, vectors of different widths, an encoder that cannot be read.
+    /// A configuration out of range, vectors of different widths.
     pub fn new(
         config: Config,
         training: Training<'_>,
@@ -115,7 +116,7 @@ impl Model {
     ) -> Result<Self, ModelError> {
         config.validate()?;
         let Training { source, target, vectors, encoder } = training;
-        let encoder = encoder.map(|folder| Contextual::read(folder, device)).transpose()?;
+        let encoder = encoder.cloned();
         let share = config.network.share_words;
         let (vocabulary, table) = match vectors {
             _ if encoder.is_some() => (Vocabulary::characters_only(source, target), None),
@@ -152,7 +153,7 @@ impl Model {
         labels: [LabelSet; 2],
         vocabulary: Vocabulary,
         given_width: Option<i64>,
-        encoder: Option<Contextual>,
+        encoder: Option<Rc<Contextual>>,
         device: Device,
     ) -> Self {
         let store = VarStore::new(device);
@@ -321,7 +322,8 @@ impl Model {
         let description: Description = serde_json::from_str(&text)
             .map_err(|error| ModelError::Description { path, problem: error.to_string() })?;
         let Description { labels, config, vocabulary, given_width, encoder, segmentation, .. } = description;
-        let encoder = encoder.then(|| Contextual::read(&folder.join(ENCODER), device)).transpose()?;
+        let encoder =
+            encoder.then(|| Contextual::read(&folder.join(ENCODER), device).map(Rc::new)).transpose()?;
         let model = Self::with(config, labels, vocabulary, given_width, encoder, device);
         let model = Self { segmentation, ..model };
         checkpoint::load_checked(&model.store, &folder.join(WEIGHTS))?;
