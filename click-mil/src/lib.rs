@@ -1,0 +1,5 @@
+//! Detectors from centre clicks.
+
+pub mod edge_boxes;
+pub mod edges;
+pub mod geometry;
