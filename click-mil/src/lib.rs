@@ -1,5 +1,11 @@
 //! Detectors from centre clicks.
 
+pub mod area_prior;
+pub mod click_score;
+pub mod dataset;
 pub mod edge_boxes;
 pub mod edges;
+pub mod evaluate;
+pub mod formats;
 pub mod geometry;
+pub mod simulate;

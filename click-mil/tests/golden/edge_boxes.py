@@ -1,6 +1,6 @@
 """Golden boxes of OpenCV's EdgeBoxes on generated edge maps.
 
-opencv-contrib-python-headless 4.6.0.66, numpy 1.26: python edge_boxes.py > edge_boxes.json
+opencv-contrib-python-headless 4.6.0.66, numpy 2.4: python edge_boxes.py > edge_boxes.json
 Edge maps are bytes: strength is b / 256, orientation b * pi / 256 in f32.
 """
 import base64, json
