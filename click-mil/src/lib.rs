@@ -9,3 +9,4 @@ pub mod evaluate;
 pub mod formats;
 pub mod geometry;
 pub mod simulate;
+pub mod svm;
