@@ -6,6 +6,7 @@ pub mod dataset;
 pub mod edge_boxes;
 pub mod edges;
 pub mod evaluate;
+pub mod features;
 pub mod formats;
 pub mod geometry;
 pub mod simulate;

@@ -13,7 +13,8 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use dot::{add_scaled, dot};
+use dot::add_scaled;
+pub(crate) use dot::dot;
 
 /// What a wrong margin costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
