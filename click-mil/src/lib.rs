@@ -9,5 +9,6 @@ pub mod evaluate;
 pub mod features;
 pub mod formats;
 pub mod geometry;
+pub mod mil;
 pub mod simulate;
 pub mod svm;

@@ -34,7 +34,7 @@ fn labels() -> Vec<bool> {
 #[test]
 fn the_optimum_is_liblinears() {
     let (features, labels) = (features(), labels());
-    let examples = Examples { features: &features, labels: &labels };
+    let examples = Examples { features: &features, labels: &labels, chosen: None };
     let cases: Value = serde_json::from_str(include_str!("golden/svm.json")).unwrap();
     for case in cases.as_array().unwrap() {
         let loss = if case["loss"] == "hinge" { Loss::Hinge } else { Loss::SquaredHinge };
@@ -52,7 +52,7 @@ fn the_optimum_is_liblinears() {
 #[test]
 fn a_warm_start_ends_at_the_same_optimum_in_fewer_passes() {
     let (features, labels) = (features(), labels());
-    let examples = Examples { features: &features, labels: &labels };
+    let examples = Examples { features: &features, labels: &labels, chosen: None };
     let config = Config { tolerance: 1e-3, ..Config::usual() };
     let cold = train(examples, &config, &[], 1).unwrap();
     let warm = train(examples, &config, &cold.multipliers, 2).unwrap();
@@ -62,10 +62,27 @@ fn a_warm_start_ends_at_the_same_optimum_in_fewer_passes() {
 }
 
 #[test]
+fn rows_left_out_count_as_if_they_were_not_there() {
+    let (features, labels) = (features(), labels());
+    let config = Config { tolerance: 1e-4, ..Config::usual() };
+    let chosen: Vec<u32> = (0..N as u32).filter(|row| row % 3 != 0).collect();
+    let among = Examples { features: &features, labels: &labels, chosen: Some(&chosen) };
+    let alone: Vec<f32> =
+        chosen.iter().flat_map(|&row| features[row as usize * WIDTH..][..WIDTH].to_vec()).collect();
+    let own: Vec<bool> = chosen.iter().map(|&row| labels[row as usize]).collect();
+    let alone = Examples { features: &alone, labels: &own, chosen: None };
+    let one = train(among, &config, &vec![1.0; N], 1).unwrap();
+    let two = train(alone, &config, &[], 1).unwrap();
+    let [one_ends, two_ends] = [one.svm.objective(among, &config), two.svm.objective(alone, &config)];
+    assert!((one_ends / two_ends - 1.0).abs() < TOLERANCE, "{one_ends} {two_ends}");
+    assert!(one.multipliers.iter().step_by(3).all(|&multiplier| multiplier == 0.0));
+}
+
+#[test]
 fn examples_of_one_class_and_values_that_are_no_numbers_are_named() {
     let config = Config::usual();
     let fails = |features: &[f32], labels: &[bool]| {
-        train(Examples { features, labels }, &config, &[], 1).unwrap_err()
+        train(Examples { features, labels, chosen: None }, &config, &[], 1).unwrap_err()
     };
     assert_eq!(fails(&[1.0, 2.0], &[true, true]), SvmError::OneClass { positive: 2, negative: 0 });
     assert_eq!(fails(&[], &[]), SvmError::OneClass { positive: 0, negative: 0 });

@@ -105,7 +105,15 @@ impl FeatureMap {
         Ok(pooled)
     }
 
-    fn align(&self, out: &mut [f32], sides: [f32; 4], scale: f32, cells: usize, samples: usize, aligned: bool) {
+    fn align(
+        &self,
+        out: &mut [f32],
+        sides: [f32; 4],
+        scale: f32,
+        cells: usize,
+        samples: usize,
+        aligned: bool,
+    ) {
         let shift = if aligned { 0.5 } else { 0.0 };
         let [x0, y0, x1, y1] = sides.map(|side| side * scale - shift);
         let least = if aligned { f32::NEG_INFINITY } else { 1.0 };

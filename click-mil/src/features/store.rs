@@ -62,7 +62,8 @@ impl StoreWriter {
     /// [`StoreError::File`].
     pub fn create(path: &Path, width: usize) -> Result<Self, StoreError> {
         let rows = path.with_extension("rows.part");
-        let file = File::create(&rows).map_err(|error| FileError::content(&rows, format!("writing: {error}")))?;
+        let file =
+            File::create(&rows).map_err(|error| FileError::content(&rows, format!("writing: {error}")))?;
         let (path, counts) = (path.to_owned(), Vec::new());
         Ok(Self { path, rows, out: BufWriter::with_capacity(1 << 20, file), width, counts })
     }
@@ -118,7 +119,8 @@ impl FeatureStore {
     /// # Errors
     /// [`StoreError`]: no such file, another one, a broken one.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let wrong = |problem: &str| StoreError::Content { path: path.to_owned(), problem: problem.to_owned() };
+        let wrong =
+            |problem: &str| StoreError::Content { path: path.to_owned(), problem: problem.to_owned() };
         let file = File::open(path).map_err(|error| FileError::content(path, format!("reading: {error}")))?;
         #[expect(unsafe_code, reason = "a memory map")]
         // SAFETY: files are renamed into place when whole and never changed.
@@ -132,7 +134,9 @@ impl FeatureStore {
             return Err(wrong("not a file of features"));
         }
         let header = [8, 16, 24].map(number);
-        let [Some(version), Some(width), Some(images)] = header else { return Err(wrong("the header is cut off")) };
+        let [Some(version), Some(width), Some(images)] = header else {
+            return Err(wrong("the header is cut off"));
+        };
         if version as u64 != VERSION || width == 0 {
             return Err(wrong("a file of another version"));
         }
@@ -236,7 +240,9 @@ mod tests {
         drop(store(folder.path()));
         let path = folder.path().join("f.bin");
         let bytes = std::fs::read(&path).unwrap();
-        for (n, expected) in [(4, "not a file of features"), (20, "header"), (40, "list of images"), (60, "rows are cut off")] {
+        for (n, expected) in
+            [(4, "not a file of features"), (20, "header"), (40, "list of images"), (60, "rows are cut off")]
+        {
             std::fs::write(&path, &bytes[..n]).unwrap();
             let error = FeatureStore::open(&path).unwrap_err().to_string();
             assert!(error.contains(expected), "{n}: {error}");

@@ -65,6 +65,14 @@ pub struct Examples<'a> {
     pub features: &'a [f32],
     /// Which are positive, `[examples]`.
     pub labels: &'a [bool],
+    /// Rows that take part; all where absent.
+    pub chosen: Option<&'a [u32]>,
+}
+
+impl Examples<'_> {
+    fn taking_part(&self) -> Vec<u32> {
+        self.chosen.map_or_else(|| (0..self.labels.len() as u32).collect(), <[u32]>::to_vec)
+    }
 }
 
 /// A trained machine.
@@ -132,18 +140,21 @@ impl Svm {
     pub fn objective(&self, examples: Examples<'_>, config: &Config) -> f64 {
         let bias = f64::from(self.bias) / config.bias_feature;
         let squares: f64 = self.weights.iter().map(|&weight| f64::from(weight).powi(2)).sum();
-        let losses =
-            examples.features.chunks_exact(self.weights.len()).zip(examples.labels).map(|(row, &label)| {
-                let decision = f64::from(self.decision(row));
-                let short = (1.0 - if label { decision } else { -decision }).max(0.0);
-                let cost = config.cost * if label { config.positive_weight } else { 1.0 };
-                cost * if config.loss == Loss::Hinge { short } else { short * short }
-            });
+        let width = self.weights.len();
+        let losses = examples.taking_part().into_iter().map(|at| {
+            let at = at as usize;
+            let decision = f64::from(self.decision(&examples.features[at * width..(at + 1) * width]));
+            let label = examples.labels[at];
+            let short = (1.0 - if label { decision } else { -decision }).max(0.0);
+            let cost = config.cost * if label { config.positive_weight } else { 1.0 };
+            cost * if config.loss == Loss::Hinge { short } else { short * short }
+        });
         0.5 * (squares + bias * bias) + losses.sum::<f64>()
     }
 }
 
-/// Trains a machine. `start` holds a multiplier per example, or nothing; those out of range are brought into it.
+/// Trains a machine. `start` holds a multiplier per example, or nothing; those out of range are brought into it. The multipliers of
+/// rows that take no part are 0.
 ///
 /// Coordinates are visited in an order that depends on `run_seed`; those at a bound that will stay there are set aside (shrinking)
 /// and all are checked again at the end.
@@ -162,9 +173,10 @@ pub fn train(
         let (values, multipliers) = (examples.features.len(), start.len());
         return Err(SvmError::Lengths { values, multipliers, labels: n });
     }
-    let positive = examples.labels.iter().filter(|&&label| label).count();
-    if positive == 0 || positive == n {
-        return Err(SvmError::OneClass { positive, negative: n - positive });
+    let chosen = examples.taking_part();
+    let positive = chosen.iter().filter(|&&at| examples.labels[at as usize]).count();
+    if positive == 0 || positive == chosen.len() {
+        return Err(SvmError::OneClass { positive, negative: chosen.len() - positive });
     }
     if let Some(at) = examples.features.iter().position(|value| !value.is_finite()) {
         return Err(SvmError::NotFinite { row: at / width, column: at % width });
@@ -216,8 +228,9 @@ impl<'a> Descent<'a> {
             diagonal,
             upper,
         };
-        for (at, (&multiplier, &label)) in start.iter().zip(examples.labels).enumerate() {
-            let multiplier = multiplier.clamp(0.0, upper[side(label)]);
+        for at in examples.taking_part().into_iter().map(|at| at as usize) {
+            let label = examples.labels[at];
+            let multiplier = start.get(at).copied().unwrap_or(0.0).clamp(0.0, upper[side(label)]);
             if multiplier > 0.0 {
                 descent.multipliers[at] = multiplier;
                 descent.move_along(at, multiplier);
@@ -269,7 +282,7 @@ impl<'a> Descent<'a> {
 
     /// Returns the number of passes and whether the tolerance was reached.
     fn run(&mut self, config: &Config, rng: &mut impl rand::Rng) -> (usize, bool) {
-        let all: Vec<u32> = (0..self.examples.labels.len() as u32).collect();
+        let all = self.examples.taking_part();
         let mut active = all.clone();
         // Slopes beyond these say that a multiplier at its bound stays there.
         let (mut highest, mut lowest) = (f64::INFINITY, f64::NEG_INFINITY);
