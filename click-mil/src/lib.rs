@@ -1,8 +1,11 @@
 //! Detectors from centre clicks.
 
 pub mod area_prior;
+pub mod cli;
 pub mod click_score;
 pub mod dataset;
+pub mod detector;
+pub mod draw;
 pub mod edge_boxes;
 pub mod edges;
 pub mod evaluate;
@@ -10,6 +13,7 @@ pub mod fast_rcnn;
 pub mod features;
 pub mod formats;
 pub mod geometry;
+pub mod learn;
 pub mod mil;
 pub mod nms;
 pub mod pipeline;

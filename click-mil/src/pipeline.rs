@@ -68,30 +68,46 @@ pub fn proposals(
     Ok(found)
 }
 
-/// Proposals and features of images, kept on disk at `store`; `observe` hears of each image that is done and says whether to go
-/// on.
+/// Images with their proposals and features.
+#[derive(Debug)]
+pub struct Described {
+    /// Proposals of each image, best first.
+    pub proposals: Vec<Vec<Proposal>>,
+    /// Their features.
+    pub features: FeatureStore,
+    /// Features of the other boxes that were asked for in each image.
+    pub others: Vec<Vec<Vec<f32>>>,
+}
+
+/// Proposals and features of images, kept on disk at `store`, and features of `others`, boxes of each image; `observe` hears of
+/// each image that is done and says whether to go on. `None` when it does not.
 ///
 /// # Errors
 /// [`PipelineError`]; no file is left behind then.
 pub fn describe(
     images: &[&Path],
+    others: &[Vec<BoundingBox>],
     backbone: &Backbone,
     config: &edge_boxes::Config,
     most: usize,
     store: &Path,
     mut observe: impl FnMut(usize) -> bool,
-) -> Result<Option<(Vec<Vec<Proposal>>, FeatureStore)>, PipelineError> {
+) -> Result<Option<Described>, PipelineError> {
     let mut writer = StoreWriter::create(store, backbone.width())?;
-    let mut all = Vec::with_capacity(images.len());
+    let (mut all, mut further) = (Vec::with_capacity(images.len()), Vec::with_capacity(images.len()));
     for (place, path) in images.iter().enumerate() {
         let image = read_image(path)?;
         let found = proposals(path, &image, config, most)?;
-        let boxes: Vec<BoundingBox> = found.iter().map(|proposal| proposal.bbox).collect();
-        writer.push(&backbone.features(path, &image, &boxes)?)?;
+        let mut boxes: Vec<BoundingBox> = found.iter().map(|proposal| proposal.bbox).collect();
+        boxes.extend(others.get(place).into_iter().flatten());
+        let mut features = backbone.features(path, &image, &boxes)?;
+        let rest = features.split_off(found.len() * backbone.width());
+        writer.push(&features)?;
+        further.push(rest.chunks_exact(backbone.width()).map(<[f32]>::to_vec).collect());
         all.push(found);
         if !observe(place + 1) {
             return Ok(None);
         }
     }
-    Ok(Some((all, writer.finish()?)))
+    Ok(Some(Described { proposals: all, features: writer.finish()?, others: further }))
 }

@@ -1,4 +1,5 @@
 //! EdgeBoxes against OpenCV's, see `golden/README.md`, and properties.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::f32::consts::PI;
 

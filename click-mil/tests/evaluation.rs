@@ -1,4 +1,5 @@
 //! COCO's and VOC's numbers against `pycocotools` and `object-detection-metrics`, see `golden/README.md`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
 //! VOC and click files in and out, good and bad.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! Multiple-instance learning on bags whose truth is known.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use click_mil::click_score::{Evidence, Widths};
 use click_mil::edge_boxes::Proposal;

@@ -1,4 +1,5 @@
 //! Pooling against torchvision, see `golden/README.md`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use click_mil::features::{FeatureMap, Pooling, RoiError};
 use click_mil::geometry::BoundingBox;

@@ -159,8 +159,7 @@ fn matches(detections: &[&Detection], objects: &[&Object], overlaps: &[Vec<f64>]
     let mut order: Vec<usize> = (0..objects.len()).collect();
     order.sort_by_key(|&place| ignored[place]);
     let mut states = vec![[State::Wrong; OVERLAPS]; detections.len()];
-    for at in 0..OVERLAPS {
-        let least = threshold(at);
+    for (at, least) in (0..OVERLAPS).map(threshold).enumerate() {
         let mut taken = vec![false; objects.len()];
         for (place, detection) in detections.iter().enumerate() {
             let mut best: Option<usize> = None;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use common::nn::checkpoint::{self, CheckpointError};
 use common::nn::vision::{Trunk, TrunkName};
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use thiserror::Error;
@@ -16,7 +17,8 @@ use crate::geometry::BoundingBox;
 const STRIDE: f64 = 16.0;
 
 /// What is done with an image and its boxes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// Factor on the sides of the image: small images have small maps. Ours: 1.5 for images of up to 400 pixels.
     pub enlarge: f64,
@@ -84,6 +86,19 @@ impl Backbone {
         })?;
         store.freeze();
         Ok(Self { name, trunk, store, config })
+    }
+
+    /// Writes the weights.
+    ///
+    /// # Errors
+    /// [`BackboneError::Weights`].
+    pub fn write(&self, path: &Path) -> Result<(), BackboneError> {
+        Ok(checkpoint::save(&checkpoint::named(&self.store), path)?)
+    }
+
+    /// Name of the network.
+    pub fn name(&self) -> TrunkName {
+        self.name
     }
 
     /// Numbers per box.

@@ -59,6 +59,11 @@ impl Clicks {
         self.0.is_empty()
     }
 
+    /// Whether some class of an image has more than one.
+    pub fn has_pairs(&self) -> bool {
+        self.0.values().any(|clicks| clicks.len() > 1)
+    }
+
     /// Adds a click.
     pub fn push(&mut self, picture: usize, class: usize, point: Point) {
         self.0.entry((picture, class)).or_default().push(point);
