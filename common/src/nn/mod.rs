@@ -8,3 +8,4 @@ pub mod gemm;
 pub mod linear;
 pub mod lstm;
 pub mod norm;
+pub mod vision;

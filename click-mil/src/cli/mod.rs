@@ -1,0 +1,61 @@
+//! What was typed, and how it becomes library types.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command talks to its user")]
+
+mod detect;
+mod evaluate;
+mod propose;
+mod simulate;
+mod source;
+mod train;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use common::nn::gemm;
+
+const EXAMPLES: &str = "\
+Examples:
+  click-mil propose photographs/ --top 100 > proposals.jsonl
+  click-mil simulate-clicks --voc VOC2007 --split trainval --out clicks.csv
+  click-mil train --voc VOC2007 --split trainval --clicks clicks.csv --network squeezenet1_1.safetensors --out detector
+  click-mil detect --model detector photographs/ > detections.jsonl
+  click-mil detect --model detector --voc VOC2007 --split test --out-voc results
+  click-mil evaluate --voc VOC2007 --split test results";
+
+/// Object detectors from one click per object: proposals, multiple-instance learning, Fast R-CNN.
+#[derive(Debug, Parser)]
+#[command(name = "click-mil", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Propose boxes that may hold an object (EdgeBoxes); one JSON line per image
+    Propose(propose::Arguments),
+    /// Make clicks on object centres from boxes, by an error model
+    SimulateClicks(simulate::Arguments),
+    /// Learn a detector from class labels and clicks, or from boxes
+    Train(Box<train::Arguments>),
+    /// Find objects in images
+    Detect(Box<detect::Arguments>),
+    /// Score detections: VOC's average precision or COCO's twelve numbers
+    Evaluate(evaluate::Arguments),
+}
+
+/// Carries out what was typed.
+///
+/// # Errors
+/// Bad input, unreadable or unwritable files, impossible settings: one message that says where and how to mend it.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    gemm::ordered()?;
+    match cli.verb {
+        Verb::Propose(arguments) => propose::run(&arguments),
+        Verb::SimulateClicks(arguments) => simulate::run(&arguments),
+        Verb::Train(arguments) => train::run(&arguments),
+        Verb::Detect(arguments) => detect::run(&arguments),
+        Verb::Evaluate(arguments) => evaluate::run(&arguments),
+    }
+}

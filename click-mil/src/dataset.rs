@@ -1,0 +1,85 @@
+//! Images with objects: what all formats are read into.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::geometry::BoundingBox;
+
+/// An object in an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Place of its class in [`Dataset::classes`].
+    pub class: usize,
+    /// Where.
+    pub bbox: BoundingBox,
+    /// Area in square pixels: of its outline where the format has one, else of the box.
+    pub area: f64,
+    /// Marked as hard to recognise: neither wanted nor wrong.
+    pub difficult: bool,
+    /// Cut off by the border or by other objects.
+    pub truncated: bool,
+    /// A region with many objects (COCO): neither wanted nor wrong.
+    pub crowd: bool,
+}
+
+impl Object {
+    /// An object of a class that counts.
+    pub fn new(class: usize, bbox: BoundingBox) -> Self {
+        Self { class, bbox, area: bbox.area(), difficult: false, truncated: false, crowd: false }
+    }
+
+    /// Whether a detector is expected to find it.
+    pub fn counts(&self) -> bool {
+        !self.difficult && !self.crowd
+    }
+}
+
+/// An image of a data set.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Picture {
+    /// Its name in the format: the stem of the file in VOC, the number in COCO.
+    pub id: String,
+    /// The image file.
+    pub file: PathBuf,
+    /// Width in pixels; 0 where the annotation does not say and the file was not read.
+    pub width: u32,
+    /// Height in pixels, likewise.
+    pub height: u32,
+    /// Its objects.
+    pub objects: Vec<Object>,
+}
+
+impl Picture {
+    /// Whether it holds an object of a class that counts.
+    pub fn has(&self, class: usize) -> bool {
+        self.objects.iter().any(|object| object.class == class && object.counts())
+    }
+
+    /// Classes of its objects that count, growing.
+    pub fn classes(&self) -> Vec<usize> {
+        let classes: BTreeSet<usize> =
+            self.objects.iter().filter(|object| object.counts()).map(|object| object.class).collect();
+        classes.into_iter().collect()
+    }
+}
+
+/// Images and the classes of their objects.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dataset {
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Images in the order of the list.
+    pub pictures: Vec<Picture>,
+}
+
+impl Dataset {
+    /// Place of a class by its name.
+    pub fn class(&self, name: &str) -> Option<usize> {
+        self.classes.iter().position(|class| class == name)
+    }
+
+    /// Place of an image by its id.
+    pub fn picture(&self, id: &str) -> Option<usize> {
+        self.pictures.iter().position(|picture| picture.id == id)
+    }
+}

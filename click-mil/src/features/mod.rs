@@ -1,0 +1,9 @@
+//! Features of proposals: a convolutional network's map of the image, pooled over each box, in half precision.
+
+mod backbone;
+mod roi;
+mod store;
+
+pub use backbone::{Backbone, BackboneError, Config};
+pub use roi::{FeatureMap, Pooling, RoiError};
+pub use store::{FeatureStore, StoreError, StoreWriter};

@@ -1,0 +1,21 @@
+//! Detectors from centre clicks.
+
+pub mod area_prior;
+pub mod cli;
+pub mod click_score;
+pub mod dataset;
+pub mod detector;
+pub mod draw;
+pub mod edge_boxes;
+pub mod edges;
+pub mod evaluate;
+pub mod fast_rcnn;
+pub mod features;
+pub mod formats;
+pub mod geometry;
+pub mod learn;
+pub mod mil;
+pub mod nms;
+pub mod pipeline;
+pub mod simulate;
+pub mod svm;
