@@ -60,10 +60,9 @@ pub fn scenes(n: usize, sizes: SceneSizes, look: Look, fewest_tokens: usize, run
     Gallery { items: (0..n).map(item).collect() }
 }
 
-/// Families of `members` scenes that share their summary and differ in a small object that it does not name.
+/// `n` families of `members` scenes that share their summary and differ in a small object that it does not name.
 pub fn families(
-    n: usize,
-    members: usize,
+    (n, members): (usize, usize),
     sizes: SceneSizes,
     look: Look,
     fewest_tokens: usize,
