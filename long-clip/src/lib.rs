@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Map
+//!
+//! | module | section of the paper |
+//! |---|---|
+//! | [`config`], [`model`] | CLIP itself, Radford et al. 2021 |
+//! | [`position`], [`stretch`] | knowledge-preserved stretching, section 3.2 |
+//! | [`pcm`], [`loss`], [`step`] | primary component matching and training, section 3.3 |
+
+pub mod config;
+pub mod loss;
+pub mod model;
+pub mod pcm;
+pub mod position;
+pub mod step;
+pub mod stretch;

@@ -1,0 +1,3 @@
+//! The `long-clip` command.
+
+fn main() {}
