@@ -5,7 +5,7 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::heat_map;
+use super::{heat_map, tiles};
 use super::{Distribution, Figure, Named, PALETTE, Panel};
 use crate::stats;
 
@@ -34,6 +34,7 @@ impl Figure {
             Self::Bars { bars, .. } => (860, 130 + bars.len() as u32 * ROW_HEIGHT),
             Self::Distributions { panels, .. } => (760, 90 + panels.len() as u32 * 150),
             Self::HeatMap { rows, columns, .. } => heat_map::size(rows, columns),
+            Self::Tiles { groups, .. } => tiles::size(groups),
             Self::Curves { .. } | Self::Scatter { .. } | Self::Frontier { .. } => (760, 460),
         }
     }
@@ -51,6 +52,8 @@ impl Figure {
             Self::HeatMap { title, value, rows, columns, values, framed } => {
                 heat_map::draw(area, scale, [title, value], [rows, columns], values, framed)
             }
+            // An SVG has scale 1; its tiles are added as images.
+            Self::Tiles { title, groups } => tiles::draw(area, scale, title, groups, scale > 1),
             Self::Bars { title, value, parts, bars } => stacked(area, scale, title, value, parts, bars),
         }?;
         area.present().map_err(text)

@@ -7,7 +7,7 @@ use common::outcome::Outcome;
 use common::workers;
 use serde::{Deserialize, Serialize};
 
-use super::arm::{COMPONENTS, SWEPT, UNTRAINED, arm};
+use super::arm::{BASE, COMPONENTS, SWEPT, UNTRAINED, arm};
 use super::data::World;
 use crate::config::{Activation, ModelConfig, TextConfig, VisionConfig};
 use crate::world::{Look, N_WORDS, SceneSizes};
@@ -92,7 +92,10 @@ pub enum Work {
     /// What a reader that knows the scene graphs reaches.
     Oracle,
     /// Trains the base and measures it.
-    Base,
+    Base {
+        /// Name in tables and claims.
+        name: String,
+    },
     /// Makes an arm of the base, trains it and measures it.
     Arm {
         /// Name of the arm.
@@ -124,7 +127,7 @@ impl workers::Job for Job {
     fn describe(&self) -> String {
         let what = match &self.work {
             Work::Oracle => "oracle".to_owned(),
-            Work::Base => format!("base, tail {}", self.tail),
+            Work::Base { name } => format!("{name}, tail {}", self.tail),
             Work::Arm { name, learning_rate } => format!("{name} at {learning_rate}"),
         };
         format!("{what}, seed {}", self.seed)
@@ -265,17 +268,16 @@ impl Design {
 
     /// Training of all bases, with the oracle of each seed.
     pub fn bases(&self) -> Vec<Job> {
+        let base = |tail: f64| Work::Base {
+            name: if tail == self.tail { BASE.to_owned() } else { format!("{BASE}-tail-{tail}") },
+        };
         let mut jobs = Vec::new();
         if self.learning_rates.len() > 1 {
-            jobs.extend(self.tuning_seeds.iter().map(|&seed| self.job(seed, self.tail, false, Work::Base)));
+            jobs.extend(self.tuning_seeds.iter().map(|&seed| self.job(seed, self.tail, false, base(self.tail))));
         }
+        jobs.extend(self.seeds.iter().map(|&seed| self.job(seed, self.tail, true, base(self.tail))));
         for &seed in &self.seeds {
-            jobs.push(self.job(seed, self.tail, true, Work::Base));
-        }
-        for &seed in &self.seeds {
-            for &tail in &self.other_tails {
-                jobs.push(self.job(seed, tail, true, Work::Base));
-            }
+            jobs.extend(self.other_tails.iter().map(|&tail| self.job(seed, tail, true, base(tail))));
             jobs.push(self.job(seed, self.tail, true, Work::Oracle));
         }
         jobs
