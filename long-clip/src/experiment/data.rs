@@ -21,6 +21,8 @@ pub struct World {
     pub look: Look,
     /// Relations are added to a long caption until it has so many tokens, where the scene has enough of them.
     pub fewest_tokens: usize,
+    /// Standard deviation of the noise of images to be classified, of 255: more than in training, so that classes are not trivial.
+    pub class_noise: f32,
 }
 
 /// Images and texts of one step.

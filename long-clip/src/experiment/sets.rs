@@ -8,7 +8,7 @@ use super::arm::LENGTH;
 use super::data::to_tensor;
 use super::design::Scale;
 use crate::model::{Clip, normalised};
-use crate::world::{Caption, Claim, Gallery, Labelled, ids, labelled};
+use crate::world::{Caption, Claim, Gallery, Labelled, Look, ids, labelled};
 
 /// Texts or images that are encoded together. Ours: as many as a training step has.
 const ENCODED: usize = 128;
@@ -51,6 +51,7 @@ impl Sets {
     pub(super) fn new(scale: &Scale, run_seed: u64, stream: &str) -> Self {
         let (world, sets) = (scale.world, &scale.sets);
         let name = |part: &str| format!("{stream}/{part}");
+        let noisy = Look { noise: world.class_noise, ..world.look };
         let random = world.gallery(sets.random, run_seed, &name("random"));
         let similar = world.families(sets.families, sets.members, run_seed, &name("similar"));
         let mut rng = seed::rng(run_seed, &name("shuffled"), 0);
@@ -61,8 +62,8 @@ impl Sets {
         });
         Self {
             holds: holds.collect(),
-            single: labelled(sets.per_class, 0, world.look, run_seed, &name("single")),
-            among: labelled(sets.per_class, world.sizes.most - 1, world.look, run_seed, &name("among")),
+            single: labelled(sets.per_class, 0, noisy, run_seed, &name("single")),
+            among: labelled(sets.per_class, world.sizes.most - 1, noisy, run_seed, &name("among")),
             random,
             similar,
             shuffled,

@@ -6,7 +6,7 @@ use rand::Rng;
 use super::caption::{Caption, Summary, single};
 use super::claim::Claim;
 use super::draw::{Look, draw};
-use super::scene::{Cell, Colour, Object, Scene, SceneSizes, Shape, Size};
+use super::scene::{Cell, Colour, Scene, SceneSizes, Shape, Size};
 use super::vocabulary::of_words;
 
 /// A scene with its image and captions.
@@ -116,7 +116,7 @@ pub fn labelled(per_class: usize, distractors: usize, look: Look, run_seed: u64,
                 let size = if rng.random_bool(0.5) { Size::Large } else { Size::Small };
                 single(shape, colour, size, Cell::ALL[rng.random_range(0..Cell::ALL.len())])
             } else {
-                among(shape, colour, distractors, &mut rng)
+                Scene::about((shape, colour), SceneSizes { fewest: 2, most: distractors + 1 }, &mut rng)
             };
             images.push(draw(&scene, look, &mut rng));
             labels.push(class);
@@ -138,17 +138,6 @@ fn templates(shape: Shape, colour: Colour) -> Vec<Vec<&'static str>> {
         all.push(vec!["a", "large", colour, shape, "and", number, "small", "objects"]);
     }
     all
-}
-
-/// A large object of this kind among one to `most` small ones.
-fn among(shape: Shape, colour: Colour, most: usize, rng: &mut rand_chacha::ChaCha8Rng) -> Scene {
-    loop {
-        let mut scene = Scene::random(SceneSizes { fewest: 2, most: most + 1 }, rng);
-        scene.objects[0] = Object { shape, colour, ..scene.objects[0] };
-        if scene.is_valid() {
-            return scene;
-        }
-    }
 }
 
 /// The oracle's expectation over a gallery when each long caption is cut to `n_tokens`, start and end included.

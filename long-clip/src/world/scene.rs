@@ -218,6 +218,17 @@ impl Scene {
         Self { objects: cells.iter().zip(kinds.iter()).enumerate().map(object).collect() }
     }
 
+    /// A scene whose large object is of this kind.
+    pub fn about((shape, colour): (Shape, Colour), sizes: SceneSizes, rng: &mut ChaCha8Rng) -> Self {
+        loop {
+            let mut scene = Self::random(sizes, rng);
+            scene.objects[0] = Object { shape, colour, ..scene.objects[0] };
+            if scene.is_valid() {
+                return scene;
+            }
+        }
+    }
+
     /// The large object.
     pub fn large(&self) -> &Object {
         &self.objects[0]
