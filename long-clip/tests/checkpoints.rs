@@ -132,15 +132,9 @@ fn published_models_have_these_names_and_shapes() {
         let tensors = expected.as_object().unwrap().iter().map(|(name, shape)| {
             let shape: Vec<i64> = serde_json::from_value(shape.clone()).unwrap();
             // Zeros with stride 0 cost no memory.
-            (name.clone(), Tensor::zeros([1], (Kind::Float, Device::Cpu)).expand(&shape, false))
+            (name.clone(), Tensor::from(0.0_f32).expand(&shape, false))
         });
-        let tensors: Vec<_> = if name == "hub" {
-            // Concatenating stride-0 tensors is what reads them; the smallest published tower keeps that cheap.
-            tensors.collect()
-        } else {
-            tensors.collect()
-        };
-        let (config, _) = checkpoint::config_of(tensors).unwrap();
+        let (config, _) = checkpoint::config_of(tensors.collect()).unwrap();
         assert_eq!(config, long_clip::config::ModelConfig::vit_b_32(), "{name}");
     }
 }
@@ -160,7 +154,7 @@ fn files_that_are_no_clip_are_refused_with_a_reason() {
         ),
         (
             "models.json",
-            "models.json: not a whole ZIP archive without compression; expected a file of `torch.save` or of TorchScript",
+            "models.json: not a whole ZIP archive; expected a file of `torch.save` or of TorchScript",
         ),
         ("absent.pt", "absent.pt: reading: no such file or folder"),
     ];

@@ -1,4 +1,4 @@
-//! A ZIP archive without compression: where each of its files lies.
+//! A ZIP archive: where each of its uncompressed files lies.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,12 +11,12 @@ const COMMENT: u64 = 65_535;
 /// Most bytes of a directory: 65,536 tensors with long names.
 const DIRECTORY: usize = 1 << 24;
 
-/// Names and places of the archive's files.
+/// Names and places of the archive's files that are not compressed.
 ///
 /// # Errors
 /// Why it is no such archive.
 pub(super) fn entries(file: &File, length: u64) -> Result<HashMap<String, Range<u64>>, String> {
-    read(file, length).ok_or_else(|| "not a whole ZIP archive without compression".to_owned())
+    read(file, length).ok_or_else(|| "not a whole ZIP archive".to_owned())
 }
 
 fn read(file: &File, length: u64) -> Option<HashMap<String, Range<u64>>> {
@@ -40,8 +40,8 @@ fn read(file: &File, length: u64) -> Option<HashMap<String, Range<u64>>> {
     let mut at = 0;
     for _ in 0..count {
         let entry = directory.get(at..)?;
-        if !entry.starts_with(b"PK\x01\x02") || number(entry, 10, 2)? != 0 {
-            return None; // no directory, or compressed
+        if !entry.starts_with(b"PK\x01\x02") {
+            return None;
         }
         let [name, extra, comment] =
             [28, 30, 32].map(|place| number(entry, place, 2).map(|size| size as usize));
@@ -52,7 +52,10 @@ fn read(file: &File, length: u64) -> Option<HashMap<String, Range<u64>>> {
         let header = piece(local, 30)?;
         let start = local.checked_add(30 + number(&header, 26, 2)? + number(&header, 28, 2)?)?;
         let end = start.checked_add(size).filter(|&end| end <= length)?;
-        entries.insert(text, start..end);
+        // TorchScript compresses its code, which nobody reads here.
+        if number(entry, 10, 2)? == 0 {
+            entries.insert(text, start..end);
+        }
         at += 46 + name + extra + comment?;
     }
     Some(entries)

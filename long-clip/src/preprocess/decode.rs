@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder as _, ImageReader};
 
+use super::jpeg;
 use super::picture::{Mode, Picture};
 
 /// Most pixels of an image: 178,956,970, Pillow's limit of 2 × `MAX_IMAGE_PIXELS`, beyond which it refuses.
@@ -12,6 +13,9 @@ const MOST_PIXELS: u64 = 178_956_970;
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return png(bytes);
+    }
+    if bytes.starts_with(b"\xff\xd8") {
+        return jpeg::decode(bytes);
     }
     other(bytes)
 }

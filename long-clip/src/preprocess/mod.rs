@@ -3,6 +3,7 @@
 
 mod decode;
 mod dispatch;
+mod jpeg;
 mod picture;
 mod resample;
 
