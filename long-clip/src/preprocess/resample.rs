@@ -1,5 +1,5 @@
-//! Pillow's resampling of 8-bit images, bit by bit: bicubic with a = −0.5 and antialiasing, the horizontal pass first, rounded to bytes
-//! between the passes. Source: Pillow's `Resample.c`; only what a window shows is computed.
+//! Pillow's resampling of 8-bit images, bit by bit: bicubic with a = −0.5 and antialiasing, one pass for each direction, rounded to bytes
+//! between them. Source: Pillow's `Resample.c`; only what a window shows is computed.
 
 use super::dispatch::multiversion;
 
@@ -80,6 +80,9 @@ impl Filter {
 }
 
 /// An image of `channels` bytes per pixel, resized to `to_width × to_height`, of which the window is returned.
+///
+/// The order of the passes is that of Pillow 13: vertical first where that takes away more than twice as many rows as the other
+/// columns. Earlier versions always begin with the horizontal one, which differs for images over twice as high as wide.
 pub(super) fn bicubic(
     samples: &[u8],
     (width, height): (usize, usize),
@@ -87,36 +90,54 @@ pub(super) fn bicubic(
     (to_width, to_height): (usize, usize),
     window: Window,
 ) -> Vec<u8> {
-    let vertical = (to_height != height).then(|| Filter::new(height, to_height, window.top, window.height));
-    let (top, rows) = vertical.as_ref().map_or((window.top, window.height), Filter::span);
-    let samples = &samples[top * width * channels..][..rows * width * channels];
-    let row_bytes = window.width * channels;
-    let mut narrowed = vec![0; rows * row_bytes];
-    if to_width == width {
-        for (out, row) in narrowed.chunks_exact_mut(row_bytes).zip(samples.chunks_exact(width * channels)) {
-            out.copy_from_slice(&row[window.left * channels..][..row_bytes]);
-        }
-    } else {
-        let filter = Filter::new(width, to_width, window.left, window.width);
-        match channels {
-            1 => horizontal::<1>(samples, width, &filter, &mut narrowed),
-            2 => horizontal::<2>(samples, width, &filter, &mut narrowed),
-            3 => horizontal::<3>(samples, width, &filter, &mut narrowed),
-            _ => horizontal::<4>(samples, width, &filter, &mut narrowed),
-        }
+    let across = (to_width != width).then(|| Filter::new(width, to_width, window.left, window.width));
+    let down = (to_height != height).then(|| Filter::new(height, to_height, window.top, window.height));
+    // What the window needs of the source.
+    let (left, columns) = across.as_ref().map_or((window.left, window.width), Filter::span);
+    let (top, rows) = down.as_ref().map_or((window.top, window.height), Filter::span);
+    let mut part = Vec::with_capacity(rows * columns * channels);
+    for row in samples[top * width * channels..].chunks_exact(width * channels).take(rows) {
+        part.extend_from_slice(&row[left * channels..][..columns * channels]);
     }
-    let Some(filter) = vertical else { return narrowed };
-    let mut out = vec![0; window.height * row_bytes];
+    let horizontal = |part: Vec<u8>| match &across {
+        Some(filter) => horizontal(&part, channels, filter),
+        None => part,
+    };
+    let vertical = |part: Vec<u8>, row_bytes: usize| match &down {
+        Some(filter) => vertical(&part, row_bytes, filter),
+        None => part,
+    };
+    if to_height < height && height - to_height > 2 * width.saturating_sub(to_width) {
+        horizontal(vertical(part, columns * channels))
+    } else {
+        vertical(horizontal(part), window.width * channels)
+    }
+}
+
+/// The vertical pass over the rows that the filter spans.
+fn vertical(samples: &[u8], row_bytes: usize, filter: &Filter) -> Vec<u8> {
+    let (top, _) = filter.span();
+    let mut out = vec![0; filter.taps.len() * row_bytes];
     let mut sums = vec![0_i32; row_bytes];
     for (place, row) in out.chunks_exact_mut(row_bytes).enumerate() {
         let (low, weights) = filter.of(place);
         sums.fill(1 << (BITS - 1));
-        for (source, &weight) in narrowed[(low - top) * row_bytes..].chunks_exact(row_bytes).zip(weights) {
+        for (source, &weight) in samples[(low - top) * row_bytes..].chunks_exact(row_bytes).zip(weights) {
             add(&mut sums, source, weight);
         }
         clamp(&sums, row);
     }
     out
+}
+
+/// The horizontal pass over the columns that the filter spans.
+fn horizontal(samples: &[u8], channels: usize, filter: &Filter) -> Vec<u8> {
+    match channels {
+        1 => rows_of::<1>(samples, filter),
+        2 => rows_of::<2>(samples, filter),
+        3 => rows_of::<3>(samples, filter),
+        _ => rows_of::<4>(samples, filter),
+    }
 }
 
 multiversion! {
@@ -135,18 +156,17 @@ multiversion! {
     }
 }
 
-/// The horizontal pass, `ROWS` rows at once: their bytes are laid side by side, so that a weight meets all of them.
-fn horizontal<const CHANNELS: usize>(samples: &[u8], width: usize, filter: &Filter, out: &mut [u8]) {
+/// `ROWS` rows at once: their bytes are laid side by side, so that a weight meets all of them.
+fn rows_of<const CHANNELS: usize>(samples: &[u8], filter: &Filter) -> Vec<u8> {
     let (left, columns) = filter.span();
-    let out_width = filter.taps.len();
     let lanes = ROWS * CHANNELS;
+    let (row_bytes, out_bytes) = (columns * CHANNELS, filter.taps.len() * CHANNELS);
+    let mut out = vec![0; samples.len() / row_bytes * out_bytes];
     let mut block = vec![0_i16; columns * lanes];
-    let mut results = vec![0_u8; out_width * lanes];
-    let (row_bytes, out_bytes) = (width * CHANNELS, out_width * CHANNELS);
+    let mut results = vec![0_u8; filter.taps.len() * lanes];
     for (rows, outs) in samples.chunks(ROWS * row_bytes).zip(out.chunks_mut(ROWS * out_bytes)) {
         for (r, row) in rows.chunks_exact(row_bytes).enumerate() {
-            let pixels = row[left * CHANNELS..][..columns * CHANNELS].chunks_exact(CHANNELS);
-            for (lane, pixel) in block.chunks_exact_mut(lanes).zip(pixels) {
+            for (lane, pixel) in block.chunks_exact_mut(lanes).zip(row.chunks_exact(CHANNELS)) {
                 for (c, &value) in pixel.iter().enumerate() {
                     lane[r * CHANNELS + c] = value.into();
                 }
@@ -164,6 +184,7 @@ fn horizontal<const CHANNELS: usize>(samples: &[u8], width: usize, filter: &Filt
             }
         }
     }
+    out
 }
 
 macro_rules! columns {
