@@ -20,7 +20,14 @@ fn scale() -> Scale {
         base: Schedule { steps: 6, batch: 12, learning_rate: 1e-3, weight_decay: 0.01 },
         tune: Schedule { steps: 4, batch: 12, learning_rate: 1e-3, weight_decay: 0.01 },
         components: 4,
-        sets: Sets { random: 20, families: 4, members: 3, per_class: 1, lengths: vec![8, 20, 40, 248], looks: 1 },
+        sets: Sets {
+            random: 20,
+            families: 4,
+            members: 3,
+            per_class: 1,
+            lengths: vec![8, 20, 40, 248],
+            looks: 1,
+        },
     }
 }
 
@@ -43,7 +50,10 @@ fn trained(base: &Clip, arm: &Arm) -> (Clip, Vec<Tensor>) {
     let mut tables = Vec::new();
     let tune = &scale().tune;
     learn::tune(&mut model, arm, tune, 48, &data(), |_, model| {
-        tables.push(Tensor::cat(&[model.positions().to_tensor().flatten(0, -1), model.logit_scale.detach().view([1])], 0));
+        tables.push(Tensor::cat(
+            &[model.positions().to_tensor().flatten(0, -1), model.logit_scale.detach().view([1])],
+            0,
+        ));
         Ok(())
     })
     .unwrap();
@@ -66,7 +76,8 @@ fn short_texts_have_the_same_features_bit_by_bit_after_knowledge_preserved_stret
     let [preserved, plain] = ["A1", "A2"].map(|name| learn::start(&base, &of(name)).unwrap());
     let world = scale().world;
     let gallery = scenes(40, world.sizes, world.look, 70, 1, "short");
-    let texts: Vec<Vec<i64>> = gallery.items.iter().flat_map(|item| [ids(&item.short, 248), ids(&item.long, 21)]).collect();
+    let texts: Vec<Vec<i64>> =
+        gallery.items.iter().flat_map(|item| [ids(&item.short, 248), ids(&item.long, 21)]).collect();
     assert!(texts.iter().any(|text| text.len() == 21) && texts.iter().all(|text| text.len() <= 21));
     let features = |model: &Clip| model.encode_text(&texts).unwrap();
     assert!(features(&base).equal(&features(&preserved)));
@@ -77,7 +88,8 @@ fn short_texts_have_the_same_features_bit_by_bit_after_knowledge_preserved_stret
 fn all_components_reproduce_plain_short_matching_step_for_step() {
     let _guard = torch_rng(0);
     let base = new_model();
-    let (all, plain, fewer) = (trained(&base, &of("A9-all")), trained(&base, &of("A5")), trained(&base, &of("A7")));
+    let (all, plain, fewer) =
+        (trained(&base, &of("A9-all")), trained(&base, &of("A5")), trained(&base, &of("A7")));
     assert_eq!(all.1.len(), scale().tune.steps + 1);
     assert!(all.1.iter().zip(&plain.1).all(|(a, b)| a.equal(b)));
     assert!(same_weights(&all.0, &plain.0));
@@ -104,7 +116,8 @@ fn every_arm_is_a_different_model_and_has_a_rate_of_its_own_or_of_another() {
     let names: Vec<&str> = [&SWEPT[..], &COMPONENTS[..3]].concat();
     let models: Vec<Clip> = names.iter().map(|name| trained(&base, &of(name)).0).collect();
     for (at, model) in models.iter().enumerate() {
-        let twin = (0..at).find(|&other| model.config == models[other].config && same_weights(model, &models[other]));
+        let twin = (0..at)
+            .find(|&other| model.config == models[other].config && same_weights(model, &models[other]));
         assert!(twin.is_none(), "{} is {}", names[at], names[twin.unwrap_or(0)]);
     }
     assert!(UNTRAINED.iter().all(|name| of(name).objective.is_none()));
@@ -120,9 +133,15 @@ fn a_job_repeats_bit_by_bit_whether_its_base_was_kept_or_not() {
     let (first, kept, fresh) = (run(one.path()), run(one.path()), run(two.path()));
     assert_eq!(first.measured, kept.measured);
     assert_eq!(first.text, fresh.text);
-    let base = Worker::new(one.path().to_owned()).carry_out(&job(Work::Base { name: "A0".into() }), Device::Cpu).unwrap();
+    let base = Worker::new(one.path().to_owned())
+        .carry_out(&job(Work::Base { name: "A0".into() }), Device::Cpu)
+        .unwrap();
     let of = |outcome: &common::outcome::Outcome, setting: &str| {
-        outcome.measured.iter().find(|m| m.setting == setting && m.metric == "share").map(|m| m.values.clone())
+        outcome
+            .measured
+            .iter()
+            .find(|m| m.setting == setting && m.metric == "share")
+            .map(|m| m.values.clone())
     };
     let stretched = Worker::new(one.path().to_owned())
         .carry_out(&job(Work::Arm { name: "A1".into(), learning_rate: 0.0 }), Device::Cpu)

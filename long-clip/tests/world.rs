@@ -16,7 +16,9 @@ fn gallery(n: usize, run_seed: u64) -> Gallery {
 
 /// Whether a sentence is true, read from the scene graph without [`Claim`].
 fn is_true(sentence: &Sentence, scene: &Scene) -> bool {
-    let find = |(colour, shape)| scene.objects.iter().find(|object| (object.colour, object.shape) == (colour, shape));
+    let find = |(colour, shape)| {
+        scene.objects.iter().find(|object| (object.colour, object.shape) == (colour, shape))
+    };
     match sentence {
         Sentence::Filler => true,
         Sentence::Object(object) => scene.objects.contains(object),
@@ -29,7 +31,9 @@ fn is_true(sentence: &Sentence, scene: &Scene) -> bool {
             (large.colour, large.shape) == summary.large
                 && summary.cell.is_none_or(|cell| cell == large.cell)
                 && scene.objects.len() == summary.others + 1
-                && summary.other.is_none_or(|kind| find(kind).is_some_and(|object| object.size == Size::Small))
+                && summary
+                    .other
+                    .is_none_or(|kind| find(kind).is_some_and(|object| object.size == Size::Small))
         }
     }
 }
@@ -108,7 +112,12 @@ fn the_oracle_is_unsure_after_the_summary_and_sure_at_the_end() {
 
 #[test]
 fn a_cell_that_may_go_on_is_open_until_the_next_word() {
-    let object = |cell| Object { shape: Shape::Star, colour: long_clip::world::Colour::Red, size: Size::Large, cell: Cell(cell) };
+    let object = |cell| Object {
+        shape: Shape::Star,
+        colour: long_clip::world::Colour::Red,
+        size: Size::Large,
+        cell: Cell(cell),
+    };
     let scene = |cell| Scene { objects: vec![object(cell)] };
     let caption = Caption { sentences: vec![Sentence::Object(object(1)), Sentence::Filler] };
     assert_eq!(caption.text(), "a large red star is at the top. this picture shows some things.");

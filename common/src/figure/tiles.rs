@@ -64,7 +64,8 @@ impl Tile {
 
 pub(super) fn size(groups: &[TileGroup]) -> (u32, u32) {
     let most = groups.iter().flat_map(|group| &group.rows).map(|(_, tiles)| tiles.len()).max().unwrap_or(0);
-    let of_group = |group: &TileGroup| group.text.len() as u32 * LINE + group.rows.len() as u32 * (SIDE + GAP) + LINE;
+    let of_group =
+        |group: &TileGroup| group.text.len() as u32 * LINE + group.rows.len() as u32 * (SIDE + GAP) + LINE;
     let width = (NAMES + most as u32 * (SIDE + GAP) + GAP).max(WIDTH);
     (width, HEAD + groups.iter().map(of_group).sum::<u32>())
 }
@@ -77,7 +78,8 @@ pub(super) fn draw<B: DrawingBackend>(
     groups: &[TileGroup],
     with_tiles: bool,
 ) -> Drawn {
-    area.titled(title, font(TITLE, scale)).map_err(text)?;
+    // The title's box begins at the height of its capitals.
+    area.margin(GAP * scale, 0, 0, 0).titled(title, font(TITLE, scale)).map_err(text)?;
     let place = |x: u32, y: u32| ((x * scale) as i32, (y * scale) as i32);
     let mut y = HEAD;
     for group in groups {
@@ -97,7 +99,8 @@ pub(super) fn draw<B: DrawingBackend>(
                 }
                 let side = SIDE * scale;
                 let buffer = with_tiles.then(|| tile.enlarged(side));
-                let bitmap = buffer.and_then(|rgb| BitMapElement::with_owned_buffer(place(x, y), (side, side), rgb));
+                let bitmap =
+                    buffer.and_then(|rgb| BitMapElement::with_owned_buffer(place(x, y), (side, side), rgb));
                 bitmap.map_or(Ok(()), |bitmap| area.draw(&bitmap).map_err(text))?;
             }
             y += SIDE + GAP;

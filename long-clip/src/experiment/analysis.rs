@@ -68,7 +68,11 @@ pub fn choose(candidates: &[(Job, Outcome)]) -> Chosen {
 pub(super) fn judge(declared: &Declared, finished: &Finished) -> Vec<JudgedClaim> {
     let gives_verdicts = finished.design.preset != Preset::Quick;
     let runs = |claim: &claims::Claim, part: &Part| finished.values.paired(claim, part);
-    declared.claims.iter().map(|claim| claims::judge(claim, gives_verdicts, |part| runs(claim, part))).collect()
+    declared
+        .claims
+        .iter()
+        .map(|claim| claims::judge(claim, gives_verdicts, |part| runs(claim, part)))
+        .collect()
 }
 
 impl Finished {
@@ -87,8 +91,9 @@ impl Finished {
     pub(super) fn curves(&self, setting: &str, arm: &str) -> Vec<Vec<[f64; 2]>> {
         let lengths = &self.design.scale.sets.lengths;
         let of = |length: &usize| self.values.of(setting, arm, &format!("recall@{length}"));
-        let seeds = lengths.first().map_or(0, |length| of(length).len());
-        let point = |seed: usize, length: &usize| of(length).get(seed).map(|recall| [*length as f64, *recall]);
+        let seeds = lengths.iter().map(|length| of(length).len()).max().unwrap_or(0);
+        let point =
+            |seed: usize, length: &usize| of(length).get(seed).map(|recall| [*length as f64, *recall]);
         (0..seeds).map(|seed| lengths.iter().filter_map(|length| point(seed, length)).collect()).collect()
     }
 

@@ -47,10 +47,11 @@ pub struct Arm {
 /// Arms without training.
 pub const UNTRAINED: [&str; 5] = ["A0", "A1", "A1-printed", "A2", "A2-half"];
 /// Arms with a learning-rate sweep of their own.
-pub const SWEPT: [&str; 11] =
-    ["A3", "A4", "A5", "A6", "A7", "A8", "A10", "A11", "A12-weight", "A12-smoothing", "A13"];
-/// Arms that differ from A7 in the number of components only.
-pub const COMPONENTS: [&str; 4] = ["A9-quarter", "A9-half", "A9-double", "A9-all"];
+pub const SWEPT: [&str; 7] = ["A3", "A4", "A5", "A6", "A7", "A11", "A13"];
+/// Arms that differ from A7 in one number or switch; they take its learning rate, so that nothing else differs.
+pub const VARIANTS: [&str; 4] = ["A8", "A10", "A12-weight", "A12-smoothing"];
+/// Arms that differ from A7 in the number of components; they take its learning rate.
+pub const COMPONENTS: [&str; 3] = ["A9-quarter", "A9-double", "A9-all"];
 
 /// The arm of this name; `components` is k of the arms with PCM, `batch` n.
 ///
@@ -83,7 +84,7 @@ pub fn arm(name: &str, components: i64, batch: i64) -> Option<Arm> {
             stretch,
             objective,
             short_text: ShortText::FirstSentence,
-            tuned_as: if COMPONENTS.contains(&name) { "A7" } else { name },
+            tuned_as: if COMPONENTS.contains(&name) || VARIANTS.contains(&name) { "A7" } else { name },
         })
     };
     match name {
@@ -114,18 +115,27 @@ pub fn arm(name: &str, components: i64, batch: i64) -> Option<Arm> {
             preserving,
             Some(with(kept, Some(components), AxesGradient::Detached)),
         ),
-        "A9-quarter" => made("A9-quarter", "a quarter of the components", preserving, Some(pcm(kept, components / 4))),
-        "A9-half" => made("A9-half", "half of the components", preserving, Some(pcm(kept, components / 2))),
-        "A9-double" => made("A9-double", "twice the components", preserving, Some(pcm(kept, components * 2))),
-        "A9-all" => {
-            made("A9-all", "all n − 1 components: must be A5, step for step", preserving, Some(pcm(kept, batch - 1)))
+        "A9-quarter" => {
+            made("A9-quarter", "a quarter of the components", preserving, Some(pcm(kept, components / 4)))
         }
+        "A9-double" => made("A9-double", "twice the components", preserving, Some(pcm(kept, components * 2))),
+        "A9-all" => made(
+            "A9-all",
+            "all n − 1 components: must be A5, step for step",
+            preserving,
+            Some(pcm(kept, batch - 1)),
+        ),
         "A10" => made("A10", "does freezing the kept rows matter", preserving, Some(pcm(free, components))),
         "A11" => made("A11", "is stretching needed at this length", None, Some(long(free))),
         "A12-weight" => {
             let mut objective = pcm(kept, components);
             objective.short = objective.short.map(|short| ShortObjective { weight: 0.1, ..short });
-            made("A12-weight", "short loss of weight 0.1, as in the first release", preserving, Some(objective))
+            made(
+                "A12-weight",
+                "short loss of weight 0.1, as in the first release",
+                preserving,
+                Some(objective),
+            )
         }
         "A12-smoothing" => {
             let objective = Objective { label_smoothing: 0.0, ..pcm(kept, components) };

@@ -108,13 +108,18 @@ fn carry_through(
         Some((job, outcome)) => repeat_check(&conduct.workers, job, outcome, &conduct.folder)?,
         None => "not run".to_owned(),
     };
-    let companion = companion::sections(&conduct.data, &missing, &conduct.folder)?;
+    let companion = companion::sections(&conduct.data, &missing, &made(&design), &conduct.folder)?;
     let values = Values::collect(bases.iter().chain(&compared).map(|(_, outcome)| outcome));
     let finished = Finished { design, bases, candidates, chosen, compared, values };
     let around = conduct.circumstances(experiment, missing, device, repeated);
     let report = report(declared, &finished, (companion, &companion::DATA_SETS), &around, &conduct.folder)?;
     report.write(&conduct.folder)?;
     Ok(Some(report))
+}
+
+/// Long captions of the world, for their lengths.
+fn made(design: &Design) -> Vec<String> {
+    design.scale.world.gallery(1000, 0, "lengths").items.iter().map(|item| item.long.text()).collect()
 }
 
 /// What a job did, and how well on validation scenes.

@@ -7,7 +7,7 @@ use common::outcome::Outcome;
 use common::workers;
 use serde::{Deserialize, Serialize};
 
-use super::arm::{BASE, COMPONENTS, SWEPT, UNTRAINED, arm};
+use super::arm::{BASE, COMPONENTS, SWEPT, UNTRAINED, VARIANTS, arm};
 use super::data::World;
 use crate::config::{Activation, ModelConfig, TextConfig, VisionConfig};
 use crate::world::{Look, N_WORDS, SceneSizes};
@@ -173,14 +173,25 @@ fn model(side: i64, patch: i64, width: i64, layers: i64, heads: i64, embed_dim: 
     ModelConfig {
         embed_dim,
         vision: VisionConfig { image_px: side, patch_px: patch, width, layers, heads, mlp_width: 4 * width },
-        text: TextConfig { context_length: 77, vocabulary: N_WORDS, width, layers, heads, mlp_width: 4 * width },
+        text: TextConfig {
+            context_length: 77,
+            vocabulary: N_WORDS,
+            width,
+            layers,
+            heads,
+            mlp_width: 4 * width,
+        },
         activation: Activation::QuickGelu,
         norm_epsilon: 1e-5,
     }
 }
 
 fn names(lists: &[&[&str]]) -> Vec<String> {
-    lists.concat().into_iter().filter(|name| *name != "A0").map(str::to_owned).collect()
+    let mut names = lists.concat();
+    // "A12-weight" comes after "A3".
+    let number = |name: &str| name[1..].split('-').next().and_then(|digits| digits.parse::<u32>().ok());
+    names.sort_by_key(|name| number(name));
+    names.into_iter().filter(|name| *name != "A0").map(str::to_owned).collect()
 }
 
 impl Design {
@@ -212,7 +223,7 @@ impl Design {
             learning_rates: vec![1e-3, 4e-4, 2.5e-3],
             tail: 0.05,
             other_tails: vec![0.0, 0.3],
-            arms: names(&[&UNTRAINED, &SWEPT, &COMPONENTS]),
+            arms: names(&[&UNTRAINED, &SWEPT, &VARIANTS, &COMPONENTS]),
             scale: Scale {
                 world: World {
                     sizes: SceneSizes { fewest: 3, most: 6 },
@@ -222,15 +233,15 @@ impl Design {
                 },
                 model: model(48, 16, 64, 2, 4, 128),
                 base: Schedule { steps: 1000, batch: 64, learning_rate: 1e-3, weight_decay: 0.01 },
-                tune: Schedule { steps: 240, batch: 64, learning_rate: 1e-3, weight_decay: 0.01 },
+                tune: Schedule { steps: 180, batch: 64, learning_rate: 1e-3, weight_decay: 0.01 },
                 components: 16,
                 sets: Sets {
-                    random: 400,
-                    families: 80,
+                    random: 300,
+                    families: 60,
                     members: 5,
                     per_class: 4,
-                    lengths: vec![8, 12, 16, 20, 30, 40, 50, 60, 77, 248],
-                    looks: 4,
+                    lengths: vec![8, 12, 16, 20, 30, 45, 60, 77, 248],
+                    looks: 3,
                 },
             },
         }
@@ -277,7 +288,9 @@ impl Design {
         };
         let mut jobs = Vec::new();
         if self.learning_rates.len() > 1 {
-            jobs.extend(self.tuning_seeds.iter().map(|&seed| self.job(seed, self.tail, false, base(self.tail))));
+            jobs.extend(
+                self.tuning_seeds.iter().map(|&seed| self.job(seed, self.tail, false, base(self.tail))),
+            );
         }
         jobs.extend(self.seeds.iter().map(|&seed| self.job(seed, self.tail, true, base(self.tail))));
         for &seed in &self.seeds {

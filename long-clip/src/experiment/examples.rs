@@ -30,11 +30,13 @@ pub(super) fn positions(finished: &Finished, folder: &Path) -> Result<Option<Sec
         if table.is_empty() {
             continue;
         }
-        let name = |at: usize| if at.is_multiple_of(NAMED) { (at * TABLE_STEP).to_string() } else { String::new() };
+        let name =
+            |at: usize| if at.is_multiple_of(NAMED) { (at * TABLE_STEP).to_string() } else { String::new() };
         let names: Vec<String> = (0..table.len()).map(name).collect();
         let next: Vec<f64> = table.windows(2).enumerate().map(|(at, pair)| pair[0][at + 1]).collect();
         let (first, rest) = next.split_at(2.min(next.len()));
-        let mean = |values: &[f64]| common::stats::mean(values).map_or("—".to_owned(), |mean| number(mean, 2));
+        let mean =
+            |values: &[f64]| common::stats::mean(values).map_or("—".to_owned(), |mean| number(mean, 2));
         rows.push(vec![arm.to_owned(), title.to_owned(), mean(first), mean(rest)]);
         let map = Figure::HeatMap {
             title: format!("Cosines of position rows, {arm}"),
@@ -44,7 +46,9 @@ pub(super) fn positions(finished: &Finished, folder: &Path) -> Result<Option<Sec
             framed: vec![None; table.len()],
             values: table,
         };
-        let caption = format!("{arm}: {title}. Cosines between every {TABLE_STEP}th row of the table of the first seed.");
+        let caption = format!(
+            "{arm}: {title}. Cosines between every {TABLE_STEP}th row of the table of the first seed."
+        );
         figures.push(figure::save(&map, folder, &format!("positions-{}", arm.to_lowercase()), &caption)?);
     }
     if figures.is_empty() {
@@ -82,7 +86,9 @@ pub(super) fn retrieved(finished: &Finished, folder: &Path) -> Result<Option<Sec
         let all = finished.values.of("examples", arm, &format!("found-{query}"));
         all.iter().take(FOUND).map(|image| *image as usize).collect()
     };
-    let (Some(&run_seed), false) = (finished.design.seeds.first(), found("A7", 0).is_empty()) else { return Ok(None) };
+    let (Some(&run_seed), false) = (finished.design.seeds.first(), found("A7", 0).is_empty()) else {
+        return Ok(None);
+    };
     let scale = &finished.design.scale;
     let gallery = scale.world.gallery(scale.sets.random, run_seed, &format!("{TEST}/random"));
     let group = |query: usize| TileGroup {
@@ -90,7 +96,15 @@ pub(super) fn retrieved(finished: &Finished, folder: &Path) -> Result<Option<Sec
         rows: SEARCHED
             .into_iter()
             .filter(|arm| !found(arm, query).is_empty())
-            .map(|arm| (arm.to_owned(), found(arm, query).into_iter().map(|image| tile(&gallery, image, query, scale.world.look.side_px)).collect()))
+            .map(|arm| {
+                (
+                    arm.to_owned(),
+                    found(arm, query)
+                        .into_iter()
+                        .map(|image| tile(&gallery, image, query, scale.world.look.side_px))
+                        .collect(),
+                )
+            })
             .collect(),
     };
     let tiles = Figure::Tiles {
@@ -108,7 +122,8 @@ pub(super) fn retrieved(finished: &Finished, folder: &Path) -> Result<Option<Sec
 
 fn tile(gallery: &Gallery, image: usize, query: usize, side: usize) -> Tile {
     let Item { image: planes, .. } = &gallery.items[image];
-    let rgb = (0..side * side).flat_map(|at| [0, 1, 2].map(|plane| planes[plane * side * side + at])).collect();
+    let rgb =
+        (0..side * side).flat_map(|at| [0, 1, 2].map(|plane| planes[plane * side * side + at])).collect();
     Tile { name: image.to_string(), side_px: side as u32, rgb, framed: image == query }
 }
 

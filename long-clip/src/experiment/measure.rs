@@ -68,10 +68,18 @@ pub(super) fn all(
     }
     let ordered: Vec<&Caption> = sets.similar.items.iter().map(|item| &item.long).collect();
     curve(model, &images, &ordered, lengths, ("curve", arm), outcome)?;
-    curve(model, &images, &sets.shuffled.iter().collect::<Vec<_>>(), lengths, ("curve-shuffled", arm), outcome)?;
+    let shuffled: Vec<&Caption> = sets.shuffled.iter().collect();
+    curve(model, &images, &shuffled, &few_of(lengths), ("curve-shuffled", arm), outcome)?;
     perturbed(model, &images, &texts, sets, arm, outcome)?;
     examples(&images, &texts, arm, outcome);
     Ok(())
+}
+
+/// The lengths of the curve whose sentences are in random order: 20 tokens, a few beyond, the whole caption.
+pub(super) fn few_of(lengths: &[usize]) -> Vec<usize> {
+    let (last, rest) = lengths.split_last().expect("a curve has lengths");
+    let beyond = rest.iter().filter(|length| **length >= FROM).step_by(2);
+    beyond.chain([last]).copied().collect()
 }
 
 /// The few measures of a look at a model while it trains and of a candidate.
@@ -139,16 +147,19 @@ fn curve(
 pub(super) fn oracles(sets: &Sets, lengths: &[usize], outcome: &mut Outcome) {
     let ordered: Vec<&Caption> = sets.similar.items.iter().map(|item| &item.long).collect();
     let shuffled: Vec<&Caption> = sets.shuffled.iter().collect();
-    for (setting, captions) in [("curve", ordered), ("curve-shuffled", shuffled)] {
+    let few = few_of(lengths);
+    for (setting, captions, lengths) in [("curve", ordered, lengths), ("curve-shuffled", shuffled, &few)] {
         let at = |&length: &usize| (length, oracle(&sets.similar, captions.iter().copied(), length));
         let points: Vec<(usize, Oracle)> = lengths.iter().map(at).collect();
-        let recalls: Vec<(usize, f64)> = points.iter().map(|(length, oracle)| (*length, oracle.recall)).collect();
+        let recalls: Vec<(usize, f64)> =
+            points.iter().map(|(length, oracle)| (*length, oracle.recall)).collect();
         put_curve(&recalls, setting, "oracle", outcome);
         for (length, oracle) in points {
             outcome.put(setting, "oracle", &format!("unique@{length}"), vec![oracle.unique]);
         }
     }
-    let random = |length: usize| oracle(&sets.random, sets.random.items.iter().map(|item| &item.long), length);
+    let random =
+        |length: usize| oracle(&sets.random, sets.random.items.iter().map(|item| &item.long), length);
     for &length in lengths {
         outcome.put("curve-random", "oracle", &format!("recall@{length}"), vec![random(length).recall]);
     }
@@ -175,7 +186,8 @@ fn perturbed(
     arm: &str,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let recall = |texts: &Tensor| recall_at(&scores(texts, &images.random).ranks(|row, column| row == column), 1);
+    let recall =
+        |texts: &Tensor| recall_at(&scores(texts, &images.random).ranks(|row, column| row == column), 1);
     let whole = recall(&texts.long);
     let changes: [(&str, fn(&Caption) -> Caption); 3] = [
         ("first-removed", Caption::without_first),

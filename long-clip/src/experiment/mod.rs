@@ -2,18 +2,18 @@
 //! fine-tuned from the same base on the same data, claims are judged, the report is written.
 
 mod analysis;
+pub mod arm;
 pub mod command;
 mod companion;
-mod examples;
-mod report;
-mod tables;
-pub mod arm;
 pub mod data;
 pub mod design;
+mod examples;
 pub mod learn;
 mod measure;
 pub mod recall;
+mod report;
 mod sets;
+mod tables;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -29,9 +29,9 @@ use crate::model::Clip;
 pub use analysis::{Finished, choose};
 use arm::arm;
 use data::StepData;
-pub use report::report;
 use design::{Job, Schedule, Work};
 use measure::Old;
+pub use report::report;
 use sets::Sets;
 
 /// Carries out jobs, and keeps what jobs of one seed share.
@@ -76,7 +76,8 @@ impl Worker {
             Work::Base { name } => self.base(job, name, device)?,
             Work::Arm { name, learning_rate } => self.arm(job, name, *learning_rate, device)?,
         };
-        (outcome.wall_s, outcome.cpu_s) = (started.elapsed().as_secs_f64(), processor.elapsed().as_secs_f64());
+        (outcome.wall_s, outcome.cpu_s) =
+            (started.elapsed().as_secs_f64(), processor.elapsed().as_secs_f64());
         Ok(outcome)
     }
 
@@ -99,7 +100,8 @@ impl Worker {
 
     fn arm(&mut self, job: &Job, name: &str, learning_rate: f64, device: Device) -> Result<Outcome> {
         let scale = &job.scale;
-        let arm = arm(name, scale.components, scale.tune.batch as i64).context("an arm of this experiment")?;
+        let arm =
+            arm(name, scale.components, scale.tune.batch as i64).context("an arm of this experiment")?;
         let shared = self.shared(job, device)?;
         let mut outcome = Outcome::default();
         let mut model = learn::start(&shared.base, &arm)?;
@@ -113,7 +115,11 @@ impl Worker {
         let every = (scale.tune.steps / scale.sets.looks.max(1)).max(1);
         let side = scale.world.look.side_px;
         outcome.curve = learn::tune(&mut model, &arm, &schedule, side, &shared.data, |step, model| {
-            if (job.test && step % every == 0) || step == scale.tune.steps { look(step, model, &mut outcome) } else { Ok(()) }
+            if (job.test && step % every == 0) || step == scale.tune.steps {
+                look(step, model, &mut outcome)
+            } else {
+                Ok(())
+            }
         })?;
         outcome.put("model", name, "learning-rate", vec![learning_rate]);
         if job.test {

@@ -34,7 +34,8 @@ impl Scores {
                 return self.columns;
             };
             // A wrong column of equal score counts as before it: ties are no hits.
-            let before = |(column, &score): (usize, &f32)| score > best || score == best && !is_true(row, column);
+            let before =
+                |(column, &score): (usize, &f32)| score > best || score == best && !is_true(row, column);
             scores.iter().enumerate().filter(|&(column, score)| before((column, score))).count()
         };
         self.values.chunks(self.columns).enumerate().map(rank).collect()

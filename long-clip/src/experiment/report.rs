@@ -26,14 +26,21 @@ pub fn report(
     let design = &finished.design;
     let headline = match design.preset {
         Preset::Quick => {
-            format!("Indicative only: {} seeds, the main arms, a short schedule. Run the preset `cpu` for verdicts.", design.seeds.len())
+            format!(
+                "Indicative only: {} seeds, the main arms, a short schedule. Run the preset `cpu` for verdicts.",
+                design.seeds.len()
+            )
         }
-        _ => format!("{} seeds; learning rates chosen on validation scenes; small models in a drawn world.", design.seeds.len()),
+        _ => format!(
+            "{} seeds; learning rates chosen on validation scenes; small models in a drawn world.",
+            design.seeds.len()
+        ),
     };
     let jobs = finished.bases.iter().chain(&finished.candidates).chain(&finished.compared);
     let mut sections = tables::sections(finished, folder)?;
     sections.extend(companion);
-    let present = data_sets.iter().copied().filter(|name| !around.generated.iter().any(|missing| missing == name));
+    let present =
+        data_sets.iter().copied().filter(|name| !around.generated.iter().any(|missing| missing == name));
     let mut report = Report {
         headline,
         claims: judge(declared, finished),
@@ -69,21 +76,103 @@ fn setup(finished: &Finished) -> Vec<[String; 4]> {
     let Scale { world, model, base, tune, components, sets } = &design.scale;
     let parameters = finished.values.of("model", "A0", "parameters").first().copied().unwrap_or_default();
     let rates: Vec<String> = design.learning_rates.iter().map(f64::to_string).collect();
-    let row = |what: &str, paper: &str, ours: String, why: &str| [what.to_owned(), paper.to_owned(), ours, why.to_owned()];
+    let row = |what: &str, paper: &str, ours: String, why: &str| {
+        [what.to_owned(), paper.to_owned(), ours, why.to_owned()]
+    };
     vec![
-        row("model", "ViT-B/16 and L/14, text 12 layers of width 512 or 768", format!("{} weights; both towers {} layers of width {}, {} heads, patches of {} px: one for each cell of the grid at 48 px", number(parameters, 0), model.text.layers, model.text.width, model.text.heads, model.vision.patch_px), "processor time"),
-        row("tokens", "CLIP's vocabulary of 49,408", format!("CLIP's tokens of the world's words, a table of {} rows", model.text.vocabulary), "rows that no caption reads are left out; lengths and positions are CLIP's"),
+        row(
+            "model",
+            "ViT-B/16 and L/14, text 12 layers of width 512 or 768",
+            format!(
+                "{} weights; both towers {} layers of width {}, {} heads, patches of {} px: one for each cell of the grid at 48 px",
+                number(parameters, 0),
+                model.text.layers,
+                model.text.width,
+                model.text.heads,
+                model.vision.patch_px
+            ),
+            "processor time",
+        ),
+        row(
+            "tokens",
+            "CLIP's vocabulary of 49,408",
+            format!("CLIP's tokens of the world's words, a table of {} rows", model.text.vocabulary),
+            "rows that no caption reads are left out; lengths and positions are CLIP's",
+        ),
         row("lengths", "77 to 248 positions, 20 kept, ratio 4", "the same".to_owned(), ""),
-        row("images", "photographs, 224 px", format!("drawn scenes of {} to {} objects in a 3 × 3 grid, {} px, noise of {} of 255", world.sizes.fewest, world.sizes.most, world.look.side_px, world.look.noise), "their content is known exactly"),
-        row("long captions", "ShareGPT4V, 1.2 M", format!("summary, then objects and relations in random order; {} tokens on average", number(tables::mean_tokens(finished), 0)), "truth of every sentence is known"),
-        row("short captions", "text before the first \". \" of the long caption", "the same: the summary".to_owned(), "A13 takes random sentences"),
-        row("base", "OpenAI's CLIP", format!("{} steps of {} new scenes at {}, share of long captions τ = {}", base.steps, base.batch, base.learning_rate, design.tail), "a base whose training is known"),
-        row("fine-tuning", "608 to 3,700 steps of 2,048 pairs at 1e-6 (code) or 1e-4 (paper), AdamW, decay 0.01", format!("{} steps of {} new scenes, AdamW, decay {}, one of {} for each arm", tune.steps, tune.batch, tune.weight_decay, rates.join(", ")), "chosen on validation scenes"),
-        row("schedule", "200 steps warm-up, cosine to 0", "a tenth of the steps warm-up, cosine to 0".to_owned(), "fewer steps"),
-        row("components of PCM", "32 of at most 127 (batch 128 per device)", format!("{components} of at most {}", tune.batch - 1), "the same share of a smaller batch"),
-        row("logit scale", "reset to 100, not bounded", "goes on from the base's value, at most 100".to_owned(), "the base's own is far below 100; a jump would be a second intervention"),
+        row(
+            "images",
+            "photographs, 224 px",
+            format!(
+                "drawn scenes of {} to {} objects in a 3 × 3 grid, {} px, noise of {} of 255",
+                world.sizes.fewest, world.sizes.most, world.look.side_px, world.look.noise
+            ),
+            "their content is known exactly",
+        ),
+        row(
+            "long captions",
+            "ShareGPT4V, 1.2 M",
+            format!(
+                "summary, then objects and relations in random order; {} tokens on average",
+                number(tables::mean_tokens(finished), 0)
+            ),
+            "truth of every sentence is known",
+        ),
+        row(
+            "short captions",
+            "text before the first \". \" of the long caption",
+            "the same: the summary".to_owned(),
+            "A13 takes random sentences",
+        ),
+        row(
+            "base",
+            "OpenAI's CLIP",
+            format!(
+                "{} steps of {} new scenes at {}, share of long captions τ = {}",
+                base.steps, base.batch, base.learning_rate, design.tail
+            ),
+            "a base whose training is known",
+        ),
+        row(
+            "fine-tuning",
+            "608 to 3,700 steps of 2,048 pairs at 1e-6 (code) or 1e-4 (paper), AdamW, decay 0.01",
+            format!(
+                "{} steps of {} new scenes, AdamW, decay {}, one of {} for each arm",
+                tune.steps,
+                tune.batch,
+                tune.weight_decay,
+                rates.join(", ")
+            ),
+            "chosen on validation scenes",
+        ),
+        row(
+            "schedule",
+            "200 steps warm-up, cosine to 0",
+            "a tenth of the steps warm-up, cosine to 0".to_owned(),
+            "fewer steps",
+        ),
+        row(
+            "components of PCM",
+            "32 of at most 127 (batch 128 per device)",
+            format!("{components} of at most {}", tune.batch - 1),
+            "the same share of a smaller batch",
+        ),
+        row(
+            "logit scale",
+            "reset to 100, not bounded",
+            "goes on from the base's value, at most 100".to_owned(),
+            "the base's own is far below 100; a jump would be a second intervention",
+        ),
         row("label smoothing", "0.1 (code)", "0.1; 0 in A12-smoothing".to_owned(), ""),
-        row("evaluation", "COCO, Flickr30k, Urban-200, ShareGPT4V, ImageNet", format!("{} scenes one by one, {} families of {} similar scenes, {} images of each of 48 classes", sets.random, sets.families, sets.members, sets.per_class), "new scenes for each seed"),
+        row(
+            "evaluation",
+            "COCO, Flickr30k, Urban-200, ShareGPT4V, ImageNet",
+            format!(
+                "{} scenes one by one, {} families of {} similar scenes, {} images of each of 48 classes",
+                sets.random, sets.families, sets.members, sets.per_class
+            ),
+            "new scenes for each seed",
+        ),
     ]
 }
 

@@ -50,7 +50,18 @@ fn bases(finished: &Finished) -> Section {
     let row = |(tail, name): (f64, String)| {
         let share = |measure| interval(finished.shares(measure, &name));
         let mut row = vec![name.clone(), number(tail, 2)];
-        row.extend(["long-t2i", "short-t2i", "short-t2i-10", "short-strict-t2i", "short-i2t", "zero-shot", "zero-shot-among"].map(share));
+        row.extend(
+            [
+                "long-t2i",
+                "short-t2i",
+                "short-t2i-10",
+                "short-strict-t2i",
+                "short-i2t",
+                "zero-shot",
+                "zero-shot-among",
+            ]
+            .map(share),
+        );
         row
     };
     let sets = &finished.design.scale.sets;
@@ -65,7 +76,17 @@ fn bases(finished: &Finished) -> Section {
         )],
         tables: vec![Table {
             caption: "Shares of hits on test scenes, means over seeds [95 %]".to_owned(),
-            columns: columns(["base", "τ", "long, text to image R@1", "short, semantic R@1", "R@10", "short, strict R@1", "short, image to text R@1", "zero-shot, one object", "zero-shot, among others"]),
+            columns: columns([
+                "base",
+                "τ",
+                "long, text to image R@1",
+                "short, semantic R@1",
+                "R@10",
+                "short, strict R@1",
+                "short, image to text R@1",
+                "zero-shot, one object",
+                "zero-shot, among others",
+            ]),
             rows: finished.tails().into_iter().map(row).collect(),
         }],
         figures: vec![],
@@ -83,19 +104,35 @@ fn arms(finished: &Finished, folder: &Path) -> Result<Section> {
     let row = |name: String| {
         let share = |measure| interval(finished.shares(measure, &name));
         let known = arm(&name, finished.design.scale.components, finished.design.scale.tune.batch as i64);
-        let rate = finished.values.of("model", &name, "learning-rate").first().copied().filter(|rate| *rate > 0.0);
+        let rate =
+            finished.values.of("model", &name, "learning-rate").first().copied().filter(|rate| *rate > 0.0);
         let mut row = vec![
             name.clone(),
             known.map_or(String::new(), |arm| arm.question.to_owned()),
             rate.map_or("—".to_owned(), |rate| rate.to_string()),
         ];
-        row.extend(["long-t2i", "long-i2t", "short-t2i", "short-i2t", "short-strict-t2i", "zero-shot", "zero-shot-among"].map(share));
+        row.extend(
+            [
+                "long-t2i",
+                "long-i2t",
+                "short-t2i",
+                "short-i2t",
+                "short-strict-t2i",
+                "zero-shot",
+                "zero-shot-among",
+            ]
+            .map(share),
+        );
         row.push(interval(similar(finished, &name)));
         row
     };
     let panel = |(measure, title): (&str, &str)| Panel {
         title: title.to_owned(),
-        rows: finished.arms().into_iter().map(|arm| (arm.clone(), finished.shares(measure, &arm).to_vec())).collect(),
+        rows: finished
+            .arms()
+            .into_iter()
+            .map(|arm| (arm.clone(), finished.shares(measure, &arm).to_vec()))
+            .collect(),
     };
     let overview = Figure::Dots {
         title: "The arms".to_owned(),
@@ -134,7 +171,8 @@ const COMPARED: [(&str, &str, &str); 9] = [
 ];
 
 /// Measures of the table of differences.
-const DIFFERENCES: [&str; 6] = ["short-t2i", "short-i2t", "zero-shot", "zero-shot-among", "long-t2i", "long-i2t"];
+const DIFFERENCES: [&str; 6] =
+    ["short-t2i", "short-i2t", "zero-shot", "zero-shot-among", "long-t2i", "long-i2t"];
 
 fn pcm(finished: &Finished) -> Option<Section> {
     let difference = |measure: &str, a: &str, b: &str| finished.differences(measure, a, b);
@@ -155,7 +193,16 @@ fn pcm(finished: &Finished) -> Option<Section> {
         text: vec![plainly(finished)],
         tables: vec![Table {
             caption: "Paired differences over seeds [95 %]; above 0 the first arm is better".to_owned(),
-            columns: columns(["arms", "what differs", "short, text to image", "short, image to text", "zero-shot, one object", "zero-shot, among others", "long, text to image", "long, image to text"]),
+            columns: columns([
+                "arms",
+                "what differs",
+                "short, text to image",
+                "short, image to text",
+                "zero-shot, one object",
+                "zero-shot, among others",
+                "long, text to image",
+                "long, image to text",
+            ]),
             rows,
         }],
         figures: vec![],
@@ -186,7 +233,8 @@ pub(super) fn plainly(finished: &Finished) -> String {
 fn components(finished: &Finished) -> Option<Section> {
     let scale = &finished.design.scale;
     let (k, n) = (scale.components, scale.tune.batch as i64);
-    let counts = [("A9-quarter", k / 4), ("A9-half", k / 2), ("A7", k), ("A9-double", k * 2), ("A9-all", n - 1)];
+    let counts =
+        [("A9-quarter", k / 4), ("A7", k), ("A9-double", k * 2), ("A9-all", n - 1)];
     if finished.shares("short-t2i", COMPONENTS[0]).is_empty() {
         return None;
     }
@@ -209,10 +257,22 @@ fn components(finished: &Finished) -> Option<Section> {
     };
     Some(Section {
         title: "Number of components".to_owned(),
-        text: vec![format!("A batch of {n} images has at most {} components; with all of them nothing is dropped and PCM is the plain short loss: {verdict}.", n - 1)],
+        text: vec![format!(
+            "A batch of {n} images has at most {} components; with all of them nothing is dropped and PCM is the plain short loss: {verdict}.",
+            n - 1
+        )],
         tables: vec![Table {
             caption: "Shares of hits by the number of components k, means over seeds [95 %]".to_owned(),
-            columns: columns(["arm", "k", "short, text to image", "short, image to text", "zero-shot, one object", "zero-shot, among others", "long, text to image", "long, image to text"]),
+            columns: columns([
+                "arm",
+                "k",
+                "short, text to image",
+                "short, image to text",
+                "zero-shot, one object",
+                "zero-shot, among others",
+                "long, text to image",
+                "long, image to text",
+            ]),
             rows: counts.map(row).into(),
         }],
         figures: vec![],
@@ -225,7 +285,8 @@ fn lengths(finished: &Finished, folder: &Path) -> Result<Section> {
     names.extend(["A3", "A4", "A5", "A7", "A11", "A13"].map(str::to_owned));
     names.retain(|name| !finished.curves("curve", name).is_empty());
     let mut figures = Vec::new();
-    for (setting, title) in [("curve", "summary first"), ("curve-shuffled", "all sentences in random order")] {
+    for (setting, title) in [("curve", "summary first"), ("curve-shuffled", "all sentences in random order")]
+    {
         let drawn = names.iter().filter(|name| !["A5", "A11", "A13", "A4"].contains(&name.as_str()));
         let whole = mean_tokens(finished);
         let clip = |mut runs: Vec<Vec<[f64; 2]>>| {
@@ -243,7 +304,11 @@ fn lengths(finished: &Finished, folder: &Path) -> Result<Section> {
         let caption = format!(
             "Thin: seeds, bold: their median. The oracle knows the scene graphs and picks among the scenes that the cut text fits; the last point is the whole caption, drawn at {} tokens. {}",
             number(whole, 0),
-            if setting == "curve" { "The first sentence is the same for all scenes of a family." } else { "The summary may stand anywhere." }
+            if setting == "curve" {
+                "The first sentence is the same for all scenes of a family."
+            } else {
+                "The summary may stand anywhere."
+            }
         );
         figures.push(figure::save(&curve, folder, setting, &caption)?);
     }
@@ -279,7 +344,15 @@ pub(super) fn mean_tokens(finished: &Finished) -> f64 {
 fn drop_in(finished: &Finished) -> Section {
     let row = |name: String| {
         let mut row = vec![name.clone()];
-        let measures = ["old-image-long-t2i", "old-image-short-t2i", "old-image-zero-shot-among", "old-text-short-t2i", "old-text-zero-shot-among", "drift-text", "drift-image"];
+        let measures = [
+            "old-image-long-t2i",
+            "old-image-short-t2i",
+            "old-image-zero-shot-among",
+            "old-text-short-t2i",
+            "old-text-zero-shot-among",
+            "drift-text",
+            "drift-image",
+        ];
         row.extend(measures.map(|measure| interval(finished.shares(measure, &name))));
         row
     };
@@ -293,8 +366,18 @@ fn drop_in(finished: &Finished) -> Section {
             base("zero-shot-among")
         )],
         tables: vec![Table {
-            caption: "Shares of hits, and cosines with the base's features, means over seeds [95 %]".to_owned(),
-            columns: columns(["arm", "old images: long R@1", "old images: short R@1", "old images: zero-shot among others", "old texts: short R@1", "old texts: zero-shot among others", "cosine, short texts", "cosine, images"]),
+            caption: "Shares of hits, and cosines with the base's features, means over seeds [95 %]"
+                .to_owned(),
+            columns: columns([
+                "arm",
+                "old images: long R@1",
+                "old images: short R@1",
+                "old images: zero-shot among others",
+                "old texts: short R@1",
+                "old texts: zero-shot among others",
+                "cosine, short texts",
+                "cosine, images",
+            ]),
             rows: finished.design.arms.iter().cloned().map(row).collect(),
         }],
         figures: vec![],
@@ -325,10 +408,17 @@ fn perturbed(finished: &Finished) -> Section {
 
 fn learning(finished: &Finished, folder: &Path) -> Result<Section> {
     let mut figures = Vec::new();
-    for (measure, title) in [("short-t2i", "Short captions"), ("zero-shot-among", "Classification"), ("long-t2i", "Long captions")] {
+    for (measure, title) in [
+        ("short-t2i", "Short captions"),
+        ("zero-shot-among", "Classification"),
+        ("long-t2i", "Long captions"),
+    ] {
         let group = |name: &str| (name.to_owned(), finished.looks(measure, name));
-        let groups: Vec<(String, Vec<Vec<[f64; 2]>>)> =
-            ["A3", "A4", "A5", "A6", "A7", "A10"].map(group).into_iter().filter(|(_, lines)| lines.iter().any(|line| line.len() > 1)).collect();
+        let groups: Vec<(String, Vec<Vec<[f64; 2]>>)> = ["A3", "A4", "A5", "A6", "A7", "A10"]
+            .map(group)
+            .into_iter()
+            .filter(|(_, lines)| lines.iter().any(|line| line.len() > 1))
+            .collect();
         let curve = Figure::Curves {
             title: format!("{title} while training"),
             x: "step".to_owned(),
@@ -353,7 +443,9 @@ fn sweep(finished: &Finished) -> Option<Section> {
         .filter_map(|(job, outcome)| {
             let Work::Arm { name, learning_rate } = &job.work else { return None };
             let last = |measure: &str| {
-                let own = |m: &&common::outcome::Measured| m.setting == measure && m.metric.starts_with("validation@");
+                let own = |m: &&common::outcome::Measured| {
+                    m.setting == measure && m.metric.starts_with("validation@")
+                };
                 outcome.measured.iter().rfind(own).map_or("—".to_owned(), |m| number(m.values[0], 3))
             };
             let chosen = finished.chosen.get(name) == Some(learning_rate);
@@ -369,7 +461,7 @@ fn sweep(finished: &Finished) -> Option<Section> {
     }
     Some(Section {
         title: "Choice of the learning rate".to_owned(),
-        text: vec!["For each arm the rate with the best mean of long and short retrieval, both ways, on validation scenes of a seed that no compared run has. Arms that differ from A7 in k only take A7's rate.".to_owned()],
+        text: vec!["For each arm the rate with the best mean of long and short retrieval, both ways, on validation scenes of a seed that no compared run has. A8, A9, A10 and A12 differ from A7 in one number or switch and take its rate.".to_owned()],
         tables: vec![Table {
             caption: "Candidates on validation scenes".to_owned(),
             columns: columns(["arm", "learning rate", "seed", "long, text to image", "long, image to text", "short, text to image", "short, image to text", "zero-shot among others", "mean of retrieval", ""]),

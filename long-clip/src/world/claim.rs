@@ -109,13 +109,15 @@ impl Claim {
         self.statements.iter().all(|statement| match statement {
             Statement::Exists(pattern) => objects.iter().any(|object| pattern.fits(object)),
             Statement::Count(n) => objects.len() == *n,
-            Statement::Related(a, b, directions) => objects.iter().filter(|object| a.fits(object)).any(|one| {
-                objects.iter().filter(|other| b.fits(other) && *other != one).any(|other| {
-                    Direction::ALL
-                        .iter()
-                        .any(|d| directions >> *d as u8 & 1 == 1 && d.holds(one.cell, other.cell))
+            Statement::Related(a, b, directions) => {
+                objects.iter().filter(|object| a.fits(object)).any(|one| {
+                    objects.iter().filter(|other| b.fits(other) && *other != one).any(|other| {
+                        Direction::ALL
+                            .iter()
+                            .any(|d| directions >> *d as u8 & 1 == 1 && d.holds(one.cell, other.cell))
+                    })
                 })
-            }),
+            }
         })
     }
 

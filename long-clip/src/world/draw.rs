@@ -35,7 +35,8 @@ pub fn draw(scene: &Scene, look: Look, rng: &mut ChaCha8Rng) -> Vec<u8> {
     }
     let mut chance = vec![0; 2 * planes.len()];
     rng.fill_bytes(&mut chance);
-    let noisy = |(value, bytes): (f32, &[u8])| (value + look.noise * standard(bytes) + 0.5).clamp(0.0, 255.0) as u8;
+    let noisy =
+        |(value, bytes): (f32, &[u8])| (value + look.noise * standard(bytes) + 0.5).clamp(0.0, 255.0) as u8;
     planes.into_iter().zip(chance.chunks_exact(2)).map(noisy).collect()
 }
 

@@ -50,7 +50,14 @@ pub struct Oracle {
 }
 
 /// `n` scenes drawn one by one; `stream` keeps training, validation and test apart.
-pub fn scenes(n: usize, sizes: SceneSizes, look: Look, fewest_tokens: usize, run_seed: u64, stream: &str) -> Gallery {
+pub fn scenes(
+    n: usize,
+    sizes: SceneSizes,
+    look: Look,
+    fewest_tokens: usize,
+    run_seed: u64,
+    stream: &str,
+) -> Gallery {
     let item = |at: usize| {
         let mut rng = seed::rng(run_seed, stream, at as u64);
         let scene = Scene::random(sizes, &mut rng);

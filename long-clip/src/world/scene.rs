@@ -260,8 +260,7 @@ impl Scene {
         let objects = &self.objects;
         let distinct = (0..objects.len()).all(|i| {
             objects[..i].iter().all(|other| {
-                let same_kind =
-                    other.shape == objects[i].shape && other.colour == objects[i].colour;
+                let same_kind = other.shape == objects[i].shape && other.colour == objects[i].colour;
                 other.cell != objects[i].cell && !same_kind
             })
         });
