@@ -8,7 +8,8 @@ use proptest::prelude::*;
 
 fn tokenizer() -> Option<Tokenizer> {
     let root = std::env::var_os("BENKYOKAI_DATA").map(PathBuf::from);
-    let path = root.map(|root| root.join("clip-bpe/bpe_simple_vocab_16e6.txt.gz")).filter(|path| path.exists());
+    let path =
+        root.map(|root| root.join("clip-bpe/bpe_simple_vocab_16e6.txt.gz")).filter(|path| path.exists());
     if path.is_none() {
         eprintln!("skipped: clip-bpe is not below BENKYOKAI_DATA");
     }
@@ -81,7 +82,10 @@ fn merges_out_of_order_and_cut_files_are_refused_with_the_place() {
         Tokenizer::open(&path).unwrap_err().to_string()
     };
     let error = problem(b"#version\ni n\nin g\nabc d\n");
-    assert!(error.ends_with("merges.txt:4: `abc` is no symbol yet; lines of a merges file stand in their order"), "{error}");
+    assert!(
+        error.ends_with("merges.txt:4: `abc` is no symbol yet; lines of a merges file stand in their order"),
+        "{error}"
+    );
     assert!(problem(b"#version\ni n t\n").ends_with("merges.txt:2: `i n t` is no pair of symbols"));
     assert!(problem(&[0x1f, 0x8b, 8, 0, 1]).contains("not whole gzip"));
     assert!(problem(&[b'a', 0xff]).contains("not UTF-8"));

@@ -133,7 +133,9 @@ impl Frame {
         let quantiser = quantiser.map(i32::from);
         let stride = component.stride * 8;
         let mut samples = vec![0; stride * component.high * 8];
-        for (row, blocks) in component.coefficients.chunks_exact(component.stride).take(component.high).enumerate() {
+        for (row, blocks) in
+            component.coefficients.chunks_exact(component.stride).take(component.high).enumerate()
+        {
             let lines = &mut samples[row * 8 * stride..][..8 * stride];
             for (column, block) in blocks[..component.wide].iter().enumerate() {
                 transform::inverse(block, &quantiser, &mut lines[column * 8..], stride);

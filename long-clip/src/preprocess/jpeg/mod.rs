@@ -18,7 +18,8 @@ use frame::{Frame, Transform};
 /// # Errors
 /// What is broken or not supported.
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
-    let mut reader = Reader { bytes, at: 2, tables: Tables::default(), transform: None, is_jfif: false, frame: None };
+    let mut reader =
+        Reader { bytes, at: 2, tables: Tables::default(), transform: None, is_jfif: false, frame: None };
     reader.read()?;
     let frame = reader.frame.ok_or("no image in it")?;
     let planes = frame.planes(&reader.tables.quantisers)?;
@@ -171,7 +172,8 @@ impl<'a> Reader<'a> {
             let (values, rest) = rest.split_at_checked(64 * size).ok_or_else(truncated)?;
             let mut table = [0; 64];
             for (value, &place) in values.chunks_exact(size).zip(&bits::NATURAL_ORDER) {
-                table[usize::from(place)] = value.iter().fold(0, |number, &byte| number << 8 | u16::from(byte));
+                table[usize::from(place)] =
+                    value.iter().fold(0, |number, &byte| number << 8 | u16::from(byte));
             }
             let slot = self.tables.quantisers.get_mut(usize::from(kind & 15)).ok_or("a fifth quantiser")?;
             *slot = Some(table);

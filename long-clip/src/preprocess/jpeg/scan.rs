@@ -45,7 +45,10 @@ pub(super) fn read(frame: &mut Frame, header: &[u8], tables: &Tables, bytes: &[u
     } else {
         Band { first: 0, last: 63, high: 0, low: 0 }
     };
-    let within = band.first <= band.last && band.last < 64 && band.low <= 13 && (band.first > 0 || !frame.progressive || band.last == 0);
+    let within = band.first <= band.last
+        && band.last < 64
+        && band.low <= 13
+        && (band.first > 0 || !frame.progressive || band.last == 0);
     if parts.is_empty() || !within || (band.first > 0 && parts.len() > 1) {
         return Err("a scan of impossible coefficients".to_owned());
     }
@@ -102,7 +105,13 @@ impl Scan<'_> {
         }
     }
 
-    fn block(&mut self, progressive: bool, part: &Part<'_>, slot: usize, block: &mut [i16; 64]) -> Result<(), String> {
+    fn block(
+        &mut self,
+        progressive: bool,
+        part: &Part<'_>,
+        slot: usize,
+        block: &mut [i16; 64],
+    ) -> Result<(), String> {
         let missing = || "a scan without its code table".to_owned();
         let Band { first, high, .. } = self.band;
         match (progressive, first == 0, high == 0) {
