@@ -7,6 +7,8 @@ use tch::{Device, Kind, Tensor};
 
 /// Similarities that are held at once: 64 MiB.
 const HELD: i64 = 1 << 24;
+/// Similarities that are kept for both ways, 512 MiB: COCO's 5,000 images and 25,000 texts. More are computed once each way.
+const WHOLE: usize = 1 << 27;
 
 /// Rank, from 1, of the best true candidate of each query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,17 @@ pub struct Ranks {
 pub fn ranks(images: &Tensor, texts: &Tensor, image_of_text: &[usize]) -> Ranks {
     let (n_images, n_texts) = (images.size()[0] as usize, texts.size()[0] as usize);
     assert_eq!(image_of_text.len(), n_texts, "one image for each text");
+    if n_images * n_texts <= WHOLE {
+        let mut whole = Vec::with_capacity(n_images * n_texts);
+        in_chunks(images, texts, |_, rows| whole.extend_from_slice(rows));
+        return ranks_of_similarities(&whole, image_of_text, n_images);
+    }
+    ranks_in_parts(images, texts, image_of_text)
+}
+
+/// The same in memory that does not grow with the product of images and texts.
+fn ranks_in_parts(images: &Tensor, texts: &Tensor, image_of_text: &[usize]) -> Ranks {
+    let (n_images, n_texts) = (images.size()[0] as usize, texts.size()[0] as usize);
     let mut own: Vec<Vec<usize>> = vec![Vec::new(); n_images];
     image_of_text.iter().enumerate().for_each(|(text, &image)| own[image].push(text));
     let mut best = vec![0; n_images];
@@ -43,6 +56,49 @@ pub fn ranks(images: &Tensor, texts: &Tensor, image_of_text: &[usize]) -> Ranks 
         places[first..first + found.len()].copy_from_slice(&found);
     });
     Ranks { image_to_text: best, text_to_image: places }
+}
+
+/// Ranks both ways from a matrix of similarities, row by row `[images, texts]`, in one pass over it.
+///
+/// # Panics
+/// When the matrix has another size, or `image_of_text` names an image that is not there.
+pub fn ranks_of_similarities(similarities: &[f32], image_of_text: &[usize], n_images: usize) -> Ranks {
+    let n_texts = image_of_text.len();
+    assert_eq!(similarities.len(), n_images * n_texts, "one similarity for each image and text");
+    let mut own: Vec<Vec<usize>> = vec![Vec::new(); n_images];
+    image_of_text.iter().enumerate().for_each(|(text, &image)| own[image].push(text));
+    let truth: Vec<f32> =
+        image_of_text.iter().enumerate().map(|(text, &image)| similarities[image * n_texts + text]).collect();
+    // Blocks of rows, so that each worker counts into columns of its own.
+    let block = n_images.div_ceil(rayon::current_num_threads()).max(1);
+    let count = |(number, rows): (usize, &[f32])| {
+        let mut places = vec![0_u32; n_texts];
+        let mut found = Vec::with_capacity(block);
+        for (i, row) in rows.chunks_exact(n_texts).enumerate() {
+            let image = number * block + i;
+            found.push(rank(row, &own[image]));
+            for ((place, &value), &truth) in places.iter_mut().zip(row).zip(&truth) {
+                *place += u32::from(value > truth);
+            }
+            // Equal ones stand before the truth when they come earlier; they are rare, and sought only where there are any.
+            let ties = row.iter().zip(&truth).filter(|(value, truth)| value == truth).count();
+            if ties > own[image].len() {
+                for (text, (value, truth)) in row.iter().zip(&truth).enumerate() {
+                    places[text] += u32::from(value == truth && image < image_of_text[text]);
+                }
+            }
+        }
+        (found, places)
+    };
+    let parts: Vec<(Vec<usize>, Vec<u32>)> =
+        similarities.par_chunks((block * n_texts).max(1)).enumerate().map(count).collect();
+    let mut ranks = Ranks { image_to_text: Vec::with_capacity(n_images), text_to_image: vec![1; n_texts] };
+    for (found, places) in parts {
+        ranks.image_to_text.extend(found);
+        ranks.text_to_image.iter_mut().zip(places).for_each(|(rank, place)| *rank += place as usize);
+    }
+    ranks.image_to_text.resize(n_images, 1);
+    ranks
 }
 
 /// Calls `each` with the similarities of some queries to all candidates, row by row, and the first query's place.
@@ -147,6 +203,7 @@ mod tests {
         let (images, texts) = (draw(17), draw(40));
         let image_of_text: Vec<usize> = (0..40).map(|text| text * 7 % 17).collect();
         let found = ranks(&images, &texts, &image_of_text);
+        assert_eq!(ranks_in_parts(&images, &texts, &image_of_text), found);
         let matrix = Vec::<Vec<f32>>::try_from(images.matmul(&texts.tr())).unwrap();
         for (image, row) in matrix.iter().enumerate() {
             let own: Vec<usize> = (0..40).filter(|&text| image_of_text[text] == image).collect();

@@ -202,13 +202,13 @@ impl fmt::Display for Recalls {
             "{} images ({} skipped), {} texts ({} cut)",
             self.images, self.skipped_images, self.texts, self.cut_texts
         )?;
-        write!(formatter, "{:16}{:>24}{:>24}", "", "image to text", "text to image")?;
+        write!(formatter, "{:16}{:>26}{:>26}", "", "image to text", "text to image")?;
         for (image, text) in self.image_to_text.iter().zip(&self.text_to_image) {
             let cell = |recall: &Recall| match recall.interval {
                 Some([low, high]) => format!("{:.4} [{low:.4}, {high:.4}]", recall.recall),
                 None => format!("{:.4}", recall.recall),
             };
-            write!(formatter, "\n{:16}{:>24}{:>24}", format!("R@{}", image.k), cell(image), cell(text))?;
+            write!(formatter, "\n{:16}{:>26}{:>26}", format!("R@{}", image.k), cell(image), cell(text))?;
         }
         Ok(())
     }
@@ -317,7 +317,7 @@ fn curve(
     lengths.sort_unstable();
     lengths.dedup();
     if !lengths.is_empty() {
-        println!("{:16}{:>24}{:>24}", "R@1 cut at", "image to text", "text to image");
+        println!("{:16}{:>26}{:>26}", "R@1 cut at", "image to text", "text to image");
     }
     let mut points = Vec::new();
     for tokens in lengths {
@@ -328,7 +328,7 @@ fn curve(
         let ranks = ranks(&found.images, &texts, &found.image_of_text);
         let first = |ranks: &[usize]| recall_at(ranks, 1).unwrap_or_default();
         let (image_to_text, text_to_image) = (first(&ranks.image_to_text), first(&ranks.text_to_image));
-        println!("{tokens:<16}{image_to_text:>24.4}{text_to_image:>24.4}");
+        println!("{tokens:<16}{image_to_text:>26.4}{text_to_image:>26.4}");
         points.push(Point { tokens, image_to_text, text_to_image });
     }
     Ok(Some(points))
