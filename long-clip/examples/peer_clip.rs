@@ -104,7 +104,8 @@ fn image(work: &Path) -> Result<Value> {
     let seconds = started.elapsed().as_secs_f64();
     let (width, tokens) = (768.0, 50.0);
     // The last block's queries, output maps and network are those of one token.
-    let work_per_image = tokens * (11.0 * per_token(width, tokens) + 2.0 * width * width) + 49.0 * 3072.0 * width;
+    let work_per_image =
+        tokens * (11.0 * per_token(width, tokens) + 2.0 * width * width) + 49.0 * 3072.0 * width;
     let share = share_of_peak(IMAGES as f64 * work_per_image, seconds);
     Ok(json!({"seconds": seconds, "items": IMAGES, "values": features(&found), "share_of_peak": share}))
 }
@@ -139,11 +140,19 @@ fn text(work: &Path, positions: usize, count: usize) -> Result<Value> {
 fn zero_shot(work: &Path) -> Result<Value> {
     let _guard = tch::no_grad_guard();
     let (model, tokenizer) = (model(work, 77)?, open_tokenizer()?);
-    let classes: Vec<&str> =
-        ["tench", "goldfish", "great white shark", "tiger shark", "hammerhead shark", "electric ray", "stingray", "rooster"]
-            .into_iter()
-            .take(CLASSES)
-            .collect();
+    let classes: Vec<&str> = [
+        "tench",
+        "goldfish",
+        "great white shark",
+        "tiger shark",
+        "hammerhead shark",
+        "electric ray",
+        "stingray",
+        "rooster",
+    ]
+    .into_iter()
+    .take(CLASSES)
+    .collect();
     let styles = ["photo", "sketch", "drawing", "close-up photo", "painting"];
     let forms = ["a {s} of a {}.", "a bad {s} of the {}.", "a {s} of many {}.", "the {s} of one {}."];
     let templates: Vec<String> = styles
@@ -151,7 +160,10 @@ fn zero_shot(work: &Path) -> Result<Value> {
         .flat_map(|style| forms.iter().map(move |form| form.replace("{s}", style)))
         .take(TEMPLATES)
         .collect();
-    std::fs::write(work.join("classes.json"), serde_json::to_vec(&json!({"classes": classes, "templates": templates}))?)?;
+    std::fs::write(
+        work.join("classes.json"),
+        serde_json::to_vec(&json!({"classes": classes, "templates": templates}))?,
+    )?;
     let build = || -> Result<Tensor> {
         let prompts: Vec<Vec<i64>> = (classes.iter())
             .flat_map(|class| templates.iter().map(move |template| template.replace("{}", class)))
@@ -170,7 +182,7 @@ fn zero_shot(work: &Path) -> Result<Value> {
 fn preprocessing() -> Result<Value> {
     let paths = data::images_below(&data_root()?.join("coco-ccby-29/images"))?;
     let one = |path: &PathBuf| -> Result<Vec<f32>> {
-        Ok(preprocess::preprocess(&preprocess::read(path)?, 224, Rules::OpenAi))
+        Ok(preprocess::prepare(&std::fs::read(path)?, &path.display().to_string(), 224, Rules::OpenAi)?)
     };
     drop(one(&paths[0])?);
     let started = Instant::now();
@@ -199,8 +211,11 @@ fn tokenizer() -> Result<Value> {
     let started = Instant::now();
     let ids: Vec<Vec<i64>> = captions.iter().map(|text| tokenizer.encode(text, Specials::Meant)).collect();
     let seconds = started.elapsed().as_secs_f64();
-    let sum = |ids: &Vec<i64>| ids.iter().enumerate().map(|(i, &id)| id as f64 * (i as f64 + 1.0)).sum::<f64>();
-    Ok(json!({"seconds": seconds, "items": ids.iter().map(Vec::len).sum::<usize>(), "values": ids.iter().map(sum).collect::<Vec<_>>()}))
+    let sum =
+        |ids: &Vec<i64>| ids.iter().enumerate().map(|(i, &id)| id as f64 * (i as f64 + 1.0)).sum::<f64>();
+    Ok(
+        json!({"seconds": seconds, "items": ids.iter().map(Vec::len).sum::<usize>(), "values": ids.iter().map(sum).collect::<Vec<_>>()}),
+    )
 }
 
 fn metrics(work: &Path, images: usize, texts: usize) -> Result<Value> {

@@ -115,6 +115,5 @@ pub fn images(
 /// # Errors
 /// [`ImageError`].
 pub fn prepared(file: &ImageFile, side: usize, rules: Rules) -> Result<Vec<f32>, ImageError> {
-    let picture = preprocess::decode(&file.read()?, &file.name())?;
-    Ok(preprocess::preprocess(&picture, side, rules))
+    preprocess::prepare(&file.read()?, &file.name(), side, rules)
 }

@@ -19,7 +19,10 @@ fn a_stretched_model_reports_its_table_and_has_248_positions() {
     let out = succeeds(here, &["stretch", "model", "--out", "long"]);
     assert!(out.contains("positions                           77       248"), "{out}");
     assert!(out.contains("positions 0 to 20 are the old ones bit by bit: true"), "{out}");
-    assert!(out.contains("features of 32 random texts of up to 21 tokens are the old ones bit by bit: true"), "{out}");
+    assert!(
+        out.contains("features of 32 random texts of up to 21 tokens are the old ones bit by bit: true"),
+        "{out}"
+    );
     let settings: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(here.join("long/config.json")).unwrap()).unwrap();
     assert_eq!(settings["text_config"]["max_position_embeddings"], 248);
@@ -29,7 +32,10 @@ fn a_stretched_model_reports_its_table_and_has_248_positions() {
     let out = succeeds(here, &["stretch", "model", "--out", "plain", "--method", "plain"]);
     assert!(out.contains("positions 0 to 0 are the old ones bit by bit: true"), "{out}");
     let error = fails(here, &["stretch", "model", "--out", "x", "--kept", "77"]);
-    assert_eq!(error.lines().last().unwrap(), "error: model: 77 rows cannot be kept of a table of 77; keep at most 76");
+    assert_eq!(
+        error.lines().last().unwrap(),
+        "error: model: 77 rows cannot be kept of a table of 77; keep at most 76"
+    );
 }
 
 #[test]
@@ -64,7 +70,8 @@ fn an_index_skips_broken_images_and_finds_the_others() {
     let words = String::from_utf8(output.stderr).unwrap();
     assert!(words.contains("skipped: images/broken.jpg: "), "{words}");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "index: 8 images, 1 skipped\n");
-    let arguments = ["search", "index", "a red square", "--model", "model", "-k", "3", "--gallery", "page.html"];
+    let arguments =
+        ["search", "index", "a red square", "--model", "model", "-k", "3", "--gallery", "page.html"];
     let out = succeeds(here, &arguments);
     assert_eq!(out.lines().count(), 3);
     assert!(out.starts_with("1\t"), "{out}");
@@ -90,7 +97,10 @@ fn an_index_of_another_model_or_a_cut_one_is_refused() {
     let description = fs::read_to_string(here.join("index/index.json")).unwrap();
     fs::write(here.join("index/index.json"), description.replace("\"model\":\"", "\"model\":\"0")).unwrap();
     let error = fails(here, &["search", "index", "red", "--model", "model"]);
-    assert!(error.contains("index: made with another image tower than model; make the index again"), "{error}");
+    assert!(
+        error.contains("index: made with another image tower than model; make the index again"),
+        "{error}"
+    );
     fs::write(here.join("index/index.json"), &description).unwrap();
     let features = fs::read(here.join("index/features.npy")).unwrap();
     fs::write(here.join("index/features.npy"), &features[..features.len() - 4]).unwrap();
@@ -98,7 +108,10 @@ fn an_index_of_another_model_or_a_cut_one_is_refused() {
     assert!(error.contains("the numbers do not fit its shape: cut? make the index again"), "{error}");
     fs::create_dir(here.join("empty")).unwrap();
     let error = fails(here, &["index", "empty", "--model", "model", "--out", "x"]);
-    assert!(error.contains("empty: no images below it; expected PNG, JPEG, WebP, GIF or BMP files"), "{error}");
+    assert!(
+        error.contains("empty: no images below it; expected PNG, JPEG, WebP, GIF or BMP files"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -126,19 +139,28 @@ fn retrieval_is_measured_on_every_layout() {
     model(here);
     images(here);
     captions(here);
-    let tsv = succeeds(here, &["evaluate", "captions.tsv", "--model", "model", "--lengths", "4,8,30", "--json", "m.json"]);
+    let tsv = succeeds(
+        here,
+        &["evaluate", "captions.tsv", "--model", "model", "--lengths", "4,8,30", "--json", "m.json"],
+    );
     assert!(tsv.starts_with("8 images (0 skipped), 8 texts (0 cut)\n"), "{tsv}");
-    assert!(tsv.contains("\nR@10                1.0000 [1.0000, 1.0000]    1.0000 [1.0000, 1.0000]\n"), "{tsv}");
+    assert!(
+        tsv.contains("\nR@10                1.0000 [1.0000, 1.0000]    1.0000 [1.0000, 1.0000]\n"),
+        "{tsv}"
+    );
     assert!(tsv.contains("effective length: "), "{tsv}");
     let measured: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(here.join("m.json")).unwrap()).unwrap();
     assert_eq!(measured["curve"].as_array().unwrap().len(), 3);
-    let recalls = |out: &str| out.lines().filter(|line| line.starts_with("R@")).collect::<Vec<_>>().join("\n");
-    let expected: String = recalls(&tsv).lines().filter(|line| !line.starts_with("R@1 ")).collect::<Vec<_>>().join("\n");
+    let recalls =
+        |out: &str| out.lines().filter(|line| line.starts_with("R@")).collect::<Vec<_>>().join("\n");
+    let expected: String =
+        recalls(&tsv).lines().filter(|line| !line.starts_with("R@1 ")).collect::<Vec<_>>().join("\n");
     for (name, content) in layouts() {
         fs::write(here.join(name), content).unwrap();
         let out = succeeds(here, &["evaluate", name, "--model", "model", "--images", "images"]);
-        let same: String = recalls(&out).lines().filter(|line| !line.starts_with("R@1 ")).collect::<Vec<_>>().join("\n");
+        let same: String =
+            recalls(&out).lines().filter(|line| !line.starts_with("R@1 ")).collect::<Vec<_>>().join("\n");
         assert!(out.starts_with("8 images (0 skipped), 8 texts"), "{name}: {out}");
         assert!(!same.is_empty() && expected.contains(same.lines().next().unwrap()), "{name}: {same}");
     }
@@ -160,7 +182,8 @@ fn layouts() -> Vec<(&'static str, String)> {
         toy::COLOURS.iter().enumerate().map(|(i, (name, _))| row(i, name)).collect::<Vec<_>>().join(between)
     };
     let images = each(&|i, name| format!(r#"{{"id": {i}, "file_name": "{name}.png"}}"#), ", ");
-    let captions = each(&|i, name| format!(r#"{{"id": {i}, "image_id": {i}, "caption": " {} "}}"#, caption(name)), ", ");
+    let captions =
+        each(&|i, name| format!(r#"{{"id": {i}, "image_id": {i}, "caption": " {} "}}"#, caption(name)), ", ");
     let karpathy = each(
         &|i, name| {
             format!(
@@ -183,9 +206,15 @@ fn layouts() -> Vec<(&'static str, String)> {
         ("coco.json", format!(r#"{{"images": [{images}], "annotations": [{captions}]}}"#)),
         ("karpathy.json", format!(r#"{{"dataset": "toy", "images": [{karpathy}]}}"#)),
         ("share.json", format!("[{share}]")),
-        ("long.jsonl", each(&|_, name| format!(r#"{{"image": "{name}.png", "caption": "{}"}}"#, caption(name)), "\n")),
+        (
+            "long.jsonl",
+            each(&|_, name| format!(r#"{{"image": "{name}.png", "caption": "{}"}}"#, caption(name)), "\n"),
+        ),
         ("toy.token", each(&|_, name| format!("{name}.png#0\t{}", caption(name)), "\n")),
-        ("table.csv", format!("filepath,title\n{}", each(&|_, name| format!("{name}.png,\"{}\"", caption(name)), "\n"))),
+        (
+            "table.csv",
+            format!("filepath,title\n{}", each(&|_, name| format!("{name}.png,\"{}\"", caption(name)), "\n")),
+        ),
     ]
 }
 
@@ -200,8 +229,12 @@ fn urban(here: &Path) {
 fn webdataset(here: &Path) {
     let mut archive = tar::Builder::new(fs::File::create(here.join("pairs.tar")).unwrap());
     for (name, _) in toy::COLOURS {
-        archive.append_path_with_name(here.join(format!("urban/image/{name}.png")), format!("{name}.png")).unwrap();
-        archive.append_path_with_name(here.join(format!("urban/caption/{name}.txt")), format!("{name}.txt")).unwrap();
+        archive
+            .append_path_with_name(here.join(format!("urban/image/{name}.png")), format!("{name}.png"))
+            .unwrap();
+        archive
+            .append_path_with_name(here.join(format!("urban/caption/{name}.txt")), format!("{name}.txt"))
+            .unwrap();
     }
     archive.finish().unwrap();
 }
@@ -217,7 +250,8 @@ fn class_folders_are_classified_with_templates() {
         fs::copy(images.join(format!("{name}.png")), here.join("classes").join(name).join("1.png")).unwrap();
     }
     fs::write(here.join("templates.txt"), "a photo of a {}.\nthe {} one\n").unwrap();
-    let arguments = ["evaluate", "classes", "--zero-shot", "--model", "model", "--templates", "templates.txt"];
+    let arguments =
+        ["evaluate", "classes", "--zero-shot", "--model", "model", "--templates", "templates.txt"];
     let out = succeeds(here, &arguments);
     assert!(out.starts_with("8 images (0 skipped), 8 classes, 2 templates\ntop-1 "), "{out}");
     fs::write(here.join("templates.txt"), "a photo\n").unwrap();
@@ -234,9 +268,16 @@ fn captions_without_images_and_empty_ones_are_left_out_and_counted() {
     let rows = "filepath\ttitle\nred.png\ta red one\nblue.png\t \nabsent.png\tnothing\nred.png\t\n";
     fs::write(here.join("c.tsv"), rows).unwrap();
     let words = stderr(here, &["evaluate", "c.tsv", "--model", "model"]);
-    assert!(words.contains("left out: images/blue.png: an image without captions") || words.contains("blue.png: an image without captions"), "{words}");
+    assert!(
+        words.contains("left out: images/blue.png: an image without captions")
+            || words.contains("blue.png: an image without captions"),
+        "{words}"
+    );
     assert!(words.contains("absent.png: captions without an image"), "{words}");
-    assert!(words.contains("left out in all: 2 images or captions without the other, 2 empty captions"), "{words}");
+    assert!(
+        words.contains("left out in all: 2 images or captions without the other, 2 empty captions"),
+        "{words}"
+    );
     fs::write(here.join("d.tsv"), "filepath\ttitle\nabsent.png\tnothing\n").unwrap();
     let error = fails(here, &["evaluate", "d.tsv", "--model", "model"]);
     assert!(error.contains("d.tsv: no image with a caption is left; 1 were left out, such as absent.png: captions without an image; give the folder of the images with --images"), "{error}");
@@ -249,9 +290,17 @@ fn sources_of_no_known_layout_are_refused_with_the_ones_there_are() {
     model(here);
     let cases = [
         ("a.xyz", "", "unknown layout; expected COCO, Karpathy or ShareGPT4V"),
-        ("a.json", "{\"rows\": 3}", "a.json: not one of the layouts; expected COCO (`images`, `annotations`)"),
+        (
+            "a.json",
+            "{\"rows\": 3}",
+            "a.json: not one of the layouts; expected COCO (`images`, `annotations`)",
+        ),
         ("b.json", "{\"images\": [", "b.json: EOF while parsing"),
-        ("a.tsv", "file\ttext\nx\ty\n", "a.tsv: no column `filepath`; it has `file`, `text`; name them with --image-key and --caption-key"),
+        (
+            "a.tsv",
+            "file\ttext\nx\ty\n",
+            "a.tsv: no column `filepath`; it has `file`, `text`; name them with --image-key and --caption-key",
+        ),
         ("a.jsonl", "{\"x\": 1}\n", "a.jsonl:1: none of the keys `filepath`"),
         ("a.token", "no tab\n", "a.token:1: not a line of Flickr30k"),
     ];
@@ -272,8 +321,25 @@ fn training_learns_eight_colours_and_writes_a_model() {
     images(here);
     captions(here);
     let train = [
-        "train", "captions.tsv", "--model", "model", "--out", "trained", "--batch", "8", "--epochs", "60", "--components", "3",
-        "--learning-rate", "3e-3", "--warmup", "5", "--first-scale", "20", "--quiet",
+        "train",
+        "captions.tsv",
+        "--model",
+        "model",
+        "--out",
+        "trained",
+        "--batch",
+        "8",
+        "--epochs",
+        "60",
+        "--components",
+        "3",
+        "--learning-rate",
+        "3e-3",
+        "--warmup",
+        "5",
+        "--first-scale",
+        "20",
+        "--quiet",
     ];
     assert_eq!(succeeds(here, &train), "trained\n");
     let history: serde_json::Value =
@@ -282,7 +348,10 @@ fn training_learns_eight_colours_and_writes_a_model() {
     let last = history["epochs"][59]["long"].as_f64().unwrap();
     assert!(last < first && last < 1.2, "{first} {last}");
     let out = succeeds(here, &["evaluate", "captions.tsv", "--model", "trained"]);
-    assert!(out.contains("\nR@1                 1.0000 [1.0000, 1.0000]    1.0000 [1.0000, 1.0000]\n"), "{out}");
+    assert!(
+        out.contains("\nR@1                 1.0000 [1.0000, 1.0000]    1.0000 [1.0000, 1.0000]\n"),
+        "{out}"
+    );
     assert!(!here.join("trained/checkpoints").exists());
 }
 
@@ -295,8 +364,23 @@ fn a_stopped_run_goes_on_to_the_same_weights() {
     captions(here);
     let train = |out: &str, more: &[&str]| {
         let mut arguments = vec![
-            "train", "captions.tsv", "--model", "model", "--out", out, "--batch", "4", "--epochs", "6", "--components", "2",
-            "--learning-rate", "1e-3", "--warmup", "2", "--quiet",
+            "train",
+            "captions.tsv",
+            "--model",
+            "model",
+            "--out",
+            out,
+            "--batch",
+            "4",
+            "--epochs",
+            "6",
+            "--components",
+            "2",
+            "--learning-rate",
+            "1e-3",
+            "--warmup",
+            "2",
+            "--quiet",
         ];
         arguments.extend(more);
         run(here, &arguments)
@@ -321,7 +405,10 @@ fn a_batch_too_small_for_the_components_is_refused() {
     model(here);
     images(here);
     captions(here);
-    let error = fails(here, &["train", "captions.tsv", "--model", "model", "--out", "x", "--batch", "8", "--components", "7"]);
+    let error = fails(
+        here,
+        &["train", "captions.tsv", "--model", "model", "--out", "x", "--batch", "8", "--components", "7"],
+    );
     assert!(
         error.contains(
             "a batch of 8 has at most 7 principal components, of which 7 would be kept: nothing would be dropped, and the \
@@ -329,7 +416,10 @@ fn a_batch_too_small_for_the_components_is_refused() {
         ),
         "{error}"
     );
-    let error = fails(here, &["train", "captions.tsv", "--model", "model", "--out", "x", "--batch", "9", "--components", "3"]);
+    let error = fails(
+        here,
+        &["train", "captions.tsv", "--model", "model", "--out", "x", "--batch", "9", "--components", "3"],
+    );
     assert!(error.contains("8 images with captions are fewer than a batch of 9; lower --batch"), "{error}");
 }
 
@@ -342,7 +432,12 @@ fn models_and_tokenizers_that_do_not_belong_together_are_refused() {
     captions(here);
     fs::write(here.join("other.txt"), "#version: 0.2\nr e\n").unwrap();
     let error = fails(here, &["evaluate", "captions.tsv", "--model", "model", "--merges", "other.txt"]);
-    assert!(error.ends_with("error: other.txt has 515 tokens, the model 523: give the model's own with --merges\n"), "{error}");
+    assert!(
+        error.ends_with(
+            "error: other.txt has 515 tokens, the model 523: give the model's own with --merges\n"
+        ),
+        "{error}"
+    );
     let error = fails(here, &["evaluate", "captions.tsv", "--model", "absent.pt"]);
     assert!(error.contains("absent.pt: reading: no such file or folder"), "{error}");
     let error = run(here, &["evaluate", "captions.tsv", "--model", "model", "--activation", "relu"]);

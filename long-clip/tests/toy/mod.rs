@@ -13,7 +13,8 @@ use long_clip::tokenizer::Tokenizer;
 use tch::Device;
 
 /// A few merges of English, in the form of `merges.txt`.
-pub const MERGES: &str = "#version: 0.2\nr e\nre d</w>\nt h\nth e</w>\nb l\nu e</w>\nbl ue</w>\ni n\no n</w>\n";
+pub const MERGES: &str =
+    "#version: 0.2\nr e\nre d</w>\nt h\nth e</w>\nb l\nu e</w>\nbl ue</w>\ni n\no n</w>\n";
 
 pub const COLOURS: [(&str, [u8; 3]); 8] = [
     ("red", [220, 30, 30]),
@@ -70,7 +71,9 @@ pub fn captions(folder: &Path) -> PathBuf {
     let path = folder.join("captions.tsv");
     let rows: String = COLOURS
         .iter()
-        .map(|(name, _)| format!("{name}.png\tA {name} square. It is all {name}, and nothing else is in it.\n"))
+        .map(|(name, _)| {
+            format!("{name}.png\tA {name} square. It is all {name}, and nothing else is in it.\n")
+        })
         .collect();
     std::fs::write(&path, format!("filepath\ttitle\n{rows}")).unwrap();
     path
