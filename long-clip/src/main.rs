@@ -1,30 +1,19 @@
 //! The `long-clip` command.
+#![expect(clippy::print_stderr, reason = "the command talks to its user")]
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use long_clip::experiment::command;
-
-#[derive(Parser)]
-struct Cli {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Subcommand)]
-enum Verb {
-    Reproduce(command::Arguments),
-    #[command(hide = true)]
-    Worker(command::WorkerArguments),
-}
+use clap::Parser;
+use long_clip::cli::{self, Cli};
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().verb {
-        Verb::Reproduce(arguments) => command::run(&arguments),
-        Verb::Worker(arguments) => command::work(&arguments).map(|()| ExitCode::SUCCESS),
-    };
-    done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    })
+    common::pipe::end_quietly();
+    common::memory::keep_freed();
+    match cli::run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -42,6 +42,12 @@ fn pixels_crops_and_tensors_are_those_of_pillow_and_torchvision() {
             if expected[format!("tensor-{side}")] != sha256_hex(&tensor) {
                 wrong.push(format!("{name}: tensor of {side}"));
             }
+            // Decoding only what the middle needs changes nothing.
+            let bytes = std::fs::read(folder().join(name)).unwrap();
+            let prepared = preprocess::prepare(&bytes, name, side, Rules::OpenAi).unwrap();
+            if prepared != preprocess::preprocess(&picture, side, Rules::OpenAi) {
+                wrong.push(format!("{name}: part for {side}"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -251,7 +251,7 @@ impl Machine<'_> {
 
     fn set(&mut self, pairs: &[Id]) -> Result<(), String> {
         match self.top()? {
-            Node::Names(names) if pairs.len() % 2 == 0 && names.len() + pairs.len() <= MOST => {
+            Node::Names(names) if pairs.len().is_multiple_of(2) && names.len() + pairs.len() <= MOST => {
                 names.extend(pairs.chunks(2).map(|pair| (pair[0], pair[1])));
             }
             _ => return Err(broken()),

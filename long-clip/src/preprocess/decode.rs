@@ -1,6 +1,7 @@
 //! Bytes of a file to pixels in the file's own mode.
 
 use std::io::Cursor;
+use std::ops::Range;
 
 use image::{DynamicImage, ImageDecoder as _, ImageReader};
 
@@ -10,12 +11,16 @@ use super::picture::{Mode, Picture};
 /// Most pixels of an image: 178,956,970, Pillow's limit of 2 × `MAX_IMAGE_PIXELS`, beyond which it refuses.
 const MOST_PIXELS: u64 = 178_956_970;
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
+/// The image of a file's bytes; `wanted` gives the columns and rows of an image of that size that must be right.
+pub(super) fn decode(
+    bytes: &[u8],
+    wanted: impl Fn(usize, usize) -> (Range<usize>, Range<usize>),
+) -> Result<Picture, String> {
     if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return png(bytes);
     }
     if bytes.starts_with(b"\xff\xd8") {
-        return jpeg::decode(bytes);
+        return jpeg::decode(bytes, wanted);
     }
     other(bytes)
 }

@@ -7,6 +7,7 @@ mod jpeg;
 mod picture;
 mod resample;
 
+use std::ops::Range;
 use std::path::Path;
 
 use common::files::FileError;
@@ -60,7 +61,41 @@ pub fn read(path: &Path) -> Result<Picture, ImageError> {
 /// # Errors
 /// [`ImageError::Content`].
 pub fn decode(bytes: &[u8], name: &str) -> Result<Picture, ImageError> {
-    decode::decode(bytes).map_err(|problem| ImageError::Content { name: name.to_owned(), problem })
+    let all = |width, height| (0..width, 0..height);
+    decode::decode(bytes, all).map_err(|problem| ImageError::Content { name: name.to_owned(), problem })
+}
+
+/// A file's bytes as the model takes them, `[3, side, side]`: [`decode`] and [`preprocess`], but of a JPEG only what the middle needs is
+/// decoded.
+///
+/// # Errors
+/// [`ImageError::Content`].
+pub fn prepare(bytes: &[u8], name: &str, side: usize, rules: Rules) -> Result<Vec<f32>, ImageError> {
+    let needed = |width, height| needed(width, height, side, rules);
+    let picture = decode::decode(bytes, needed)
+        .map_err(|problem| ImageError::Content { name: name.to_owned(), problem })?;
+    Ok(preprocess(&picture, side, rules))
+}
+
+/// Columns and rows of an image that the middle of the resized one depends on, and a few more.
+fn needed(width: usize, height: usize, side: usize, rules: Rules) -> (Range<usize>, Range<usize>) {
+    let (to_width, to_height) = resized(width, height, side);
+    let along = |from: usize, to: usize| {
+        let scale = from as f64 / to as f64;
+        let reach = 2.0 * scale.max(1.0) + 2.0;
+        let first = offset(to - side, rules) as f64 * scale - reach;
+        let last = (offset(to - side, rules) + side) as f64 * scale + reach;
+        first.max(0.0) as usize..(last.ceil() as usize).min(from)
+    };
+    (along(width, to_width), along(height, to_height))
+}
+
+/// Where the middle begins.
+fn offset(excess: usize, rules: Rules) -> usize {
+    match rules {
+        Rules::OpenAi if excess % 4 == 3 => excess / 2 + 1,
+        Rules::OpenAi | Rules::HuggingFace => excess / 2,
+    }
 }
 
 /// The middle `side × side` pixels of the resized image as RGB bytes, row by row: what `ToTensor` gets.
@@ -78,12 +113,12 @@ pub fn cropped(picture: &Picture, side: usize, rules: Rules) -> Vec<u8> {
         }
     };
     let (width, height) = resized(picture.width(), picture.height(), side);
-    let offset = |size: usize| match (size - side, rules) {
-        (excess, Rules::HuggingFace) => excess / 2,
-        (excess, Rules::OpenAi) if excess % 4 == 3 => excess / 2 + 1,
-        (excess, Rules::OpenAi) => excess / 2,
+    let window = resample::Window {
+        left: offset(width - side, rules),
+        top: offset(height - side, rules),
+        width: side,
+        height: side,
     };
-    let window = resample::Window { left: offset(width), top: offset(height), width: side, height: side };
     picture.resized(width, height, window).to_rgb().into_samples()
 }
 

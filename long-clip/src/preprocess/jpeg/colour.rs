@@ -21,7 +21,26 @@ fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
 multiversion! {
     /// A line of red, green and blue.
     pub(super) fn rgb_of_ycc(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
-        for (pixel, ((&y, &cb), &cr)) in out.chunks_exact_mut(3).zip(y.iter().zip(cb).zip(cr)) {
+        const LANES: usize = 16;
+        // Lanes side by side first, so that the arithmetic is done on whole registers.
+        let lanes = y.chunks_exact(LANES).zip(cb.chunks_exact(LANES)).zip(cr.chunks_exact(LANES));
+        for (pixels, ((y, cb), cr)) in out.chunks_exact_mut(3 * LANES).zip(lanes) {
+            let mut planes = [[0_u8; LANES]; 3];
+            for i in 0..LANES {
+                let [red, green, blue] = rgb(y[i], cb[i], cr[i]);
+                planes[0][i] = red;
+                planes[1][i] = green;
+                planes[2][i] = blue;
+            }
+            for i in 0..LANES {
+                pixels[3 * i] = planes[0][i];
+                pixels[3 * i + 1] = planes[1][i];
+                pixels[3 * i + 2] = planes[2][i];
+            }
+        }
+        let rest = y.len() / LANES * LANES;
+        let singles = y[rest..].iter().zip(&cb[rest..]).zip(&cr[rest..]);
+        for (pixel, ((&y, &cb), &cr)) in out[3 * rest..].chunks_exact_mut(3).zip(singles) {
             pixel.copy_from_slice(&rgb(y, cb, cr));
         }
     }
@@ -36,7 +55,7 @@ pub(super) fn cmyk_of_ycck(y: &[u8], cb: &[u8], cr: &[u8], k: &[u8], out: &mut [
 }
 
 /// A line of components side by side.
-pub(super) fn interleaved(planes: &[&Vec<u8>], out: &mut [u8]) {
+pub(super) fn interleaved(planes: &[&[u8]], out: &mut [u8]) {
     for (x, pixel) in out.chunks_exact_mut(planes.len()).enumerate() {
         for (value, plane) in pixel.iter_mut().zip(planes) {
             *value = plane[x];

@@ -1,5 +1,7 @@
 //! A frame: its components and their coefficients.
 
+use std::ops::Range;
+
 use super::transform;
 use super::truncated;
 
@@ -39,8 +41,13 @@ pub(super) struct Component {
     pub(super) high: usize,
     /// Blocks in a row of whole units; there are more than the samples need.
     pub(super) stride: usize,
-    /// Coefficients block by block, in natural order, not yet multiplied.
+    /// Coefficients block by block, in natural order, not yet multiplied; only of a progressive file.
     pub(super) coefficients: Vec<[i16; 64]>,
+    /// Samples, eight lines for each row of blocks.
+    samples: Vec<u8>,
+    factors: Option<[i32; 64]>,
+    /// Columns and rows of blocks that are wanted.
+    wanted: [Range<usize>; 2],
     pub(super) seen: bool,
 }
 
@@ -95,7 +102,14 @@ impl Frame {
                 wide: own.0.div_ceil(8),
                 high: own.1.div_ceil(8),
                 stride: units.0 * across,
-                coefficients: vec![[0; 64]; units.0 * across * units.1 * down],
+                coefficients: if progressive {
+                    vec![[0; 64]; units.0 * across * units.1 * down]
+                } else {
+                    Vec::new()
+                },
+                samples: vec![0; units.0 * across * units.1 * down * 64],
+                factors: None,
+                wanted: [0..usize::MAX, 0..usize::MAX],
                 seen: false,
             }
         };
@@ -120,37 +134,72 @@ impl Frame {
         }
     }
 
+    /// Only the pixels of these columns and rows are wanted; others stay undefined.
+    pub(super) fn want(&mut self, columns: &Range<usize>, rows: &Range<usize>) {
+        for component in &mut self.components {
+            let blocks = |pixels: &Range<usize>, own: usize, most: usize| {
+                // The filter looks one sample further.
+                let first = (pixels.start * own / most).saturating_sub(1) / 8;
+                first..(pixels.end * own).div_ceil(most).saturating_add(1).div_ceil(8)
+            };
+            component.wanted =
+                [blocks(columns, component.across, self.most.0), blocks(rows, component.down, self.most.1)];
+        }
+    }
+
+    /// Quantisers of the components, as they stand where a scan begins.
+    pub(super) fn prepare(&mut self, quantisers: &[Option<[u16; 64]>; 4]) -> Result<(), String> {
+        for component in self.components.iter_mut().filter(|component| component.factors.is_none()) {
+            let quantiser = quantisers[component.quantiser].as_ref().ok_or("a quantiser is missing")?;
+            component.factors = Some(quantiser.map(i32::from));
+        }
+        Ok(())
+    }
+
     /// Samples of all components.
-    pub(super) fn planes(&self, quantisers: &[Option<[u16; 64]>; 4]) -> Result<Vec<Plane>, String> {
+    pub(super) fn planes(self) -> Result<Vec<Plane>, String> {
         if !self.components.iter().all(|component| component.seen) {
             return Err("a colour is missing".to_owned());
         }
-        self.components.iter().map(|component| self.plane(component, quantisers)).collect()
+        let Self { most, width, progressive, components, .. } = self;
+        components.into_iter().map(|component| component.into_plane(most, width, progressive)).collect()
+    }
+}
+
+impl Component {
+    /// Samples of a block.
+    pub(super) fn put(&mut self, block: &[i16; 64], row: usize, column: usize) {
+        let [columns, rows] = &self.wanted;
+        if let Some(factors) = &self.factors
+            && columns.contains(&column)
+            && rows.contains(&row)
+        {
+            let stride = self.stride * 8;
+            transform::inverse(block, factors, &mut self.samples[row * 8 * stride + column * 8..], stride);
+        }
     }
 
-    fn plane(&self, component: &Component, quantisers: &[Option<[u16; 64]>; 4]) -> Result<Plane, String> {
-        let quantiser = quantisers[component.quantiser].as_ref().ok_or("a quantiser is missing")?;
-        let quantiser = quantiser.map(i32::from);
-        let stride = component.stride * 8;
-        let mut samples = vec![0; stride * component.high * 8];
-        for (row, blocks) in component.coefficients.chunks_exact(component.stride).take(component.high).enumerate() {
-            let lines = &mut samples[row * 8 * stride..][..8 * stride];
-            for (column, block) in blocks[..component.wide].iter().enumerate() {
-                transform::inverse(block, &quantiser, &mut lines[column * 8..], stride);
+    fn into_plane(mut self, most: (usize, usize), pixels: usize, progressive: bool) -> Result<Plane, String> {
+        if progressive {
+            let coefficients = std::mem::take(&mut self.coefficients);
+            for (row, blocks) in coefficients.chunks_exact(self.stride).take(self.high).enumerate() {
+                for (column, block) in blocks[..self.wide].iter().enumerate() {
+                    self.put(block, row, column);
+                }
             }
         }
-        let (across, down) = (self.most.0 / component.across, self.most.1 / component.down);
-        if across * component.across != self.most.0 || down * component.down != self.most.1 {
+        let (across, down) = (most.0 / self.across, most.1 / self.down);
+        if across * self.across != most.0 || down * self.down != most.1 {
             return Err("sampling factors that do not divide each other".to_owned());
         }
         Ok(Plane {
-            samples,
-            stride,
-            width: component.width,
-            height: component.height,
+            samples: self.samples,
+            stride: self.stride * 8,
+            width: self.width,
+            height: self.height,
             across,
             down,
-            pixels: self.width,
+            pixels,
         })
     }
 }

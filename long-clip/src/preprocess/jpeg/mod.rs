@@ -10,20 +10,28 @@ mod scan;
 mod transform;
 mod upsample;
 
+use std::ops::Range;
+
 use super::picture::{Mode, Picture};
 use frame::{Frame, Transform};
 
-/// The image of a file.
+/// The image of a file. `wanted` is told its size and gives the columns and rows that must be right; others may be anything.
 ///
 /// # Errors
 /// What is broken or not supported.
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
-    let mut reader = Reader { bytes, at: 2, tables: Tables::default(), transform: None, is_jfif: false, frame: None };
+pub(super) fn decode(
+    bytes: &[u8],
+    wanted: impl Fn(usize, usize) -> (Range<usize>, Range<usize>),
+) -> Result<Picture, String> {
+    let (tables, wanted) = (Tables::default(), &wanted);
+    let mut reader = Reader { bytes, at: 2, tables, transform: None, is_jfif: false, frame: None, wanted };
     reader.read()?;
     let frame = reader.frame.ok_or("no image in it")?;
-    let planes = frame.planes(&reader.tables.quantisers)?;
     let transform = frame.transform(reader.transform, reader.is_jfif);
     let (width, height) = (frame.width, frame.height);
+    let (columns, wanted_rows) = wanted(width, height);
+    let columns = columns.start.min(width)..columns.end.min(width);
+    let planes = frame.planes()?;
     let rows = |y: usize, out: &mut [Vec<u8>]| {
         for (plane, row) in planes.iter().zip(out) {
             upsample::row(plane, y, row);
@@ -33,13 +41,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
     let mut line: Vec<Vec<u8>> = planes.iter().map(|_| Vec::new()).collect();
     let mut samples = vec![0; width * height * channels];
     for (y, out) in samples.chunks_exact_mut(width * channels).enumerate() {
+        if !wanted_rows.contains(&y) {
+            continue;
+        }
         rows(y, &mut line);
-        match (&line[..], transform) {
-            ([grey], _) => out.copy_from_slice(&grey[..width]),
+        let out = &mut out[columns.start * channels..columns.end * channels];
+        let parts: Vec<&[u8]> = line.iter().map(|row| &row[columns.clone()]).collect();
+        match (&parts[..], transform) {
+            ([grey], _) => out.copy_from_slice(grey),
             ([y, cb, cr], Transform::Ycc) => colour::rgb_of_ycc(y, cb, cr, out),
-            ([r, g, b], _) => colour::interleaved(&[r, g, b], out),
             ([y, cb, cr, k], Transform::Ycc) => colour::cmyk_of_ycck(y, cb, cr, k, out),
-            ([c, m, y, k], _) => colour::interleaved(&[c, m, y, k], out),
+            ([_, _, _] | [_, _, _, _], _) => colour::interleaved(&parts, out),
             _ => return Err(format!("{channels} colour components, expected 1, 3 or 4")),
         }
     }
@@ -64,7 +76,7 @@ struct Tables {
     restart_interval: usize,
 }
 
-struct Reader<'a> {
+struct Reader<'a, W> {
     bytes: &'a [u8],
     at: usize,
     tables: Tables,
@@ -72,13 +84,14 @@ struct Reader<'a> {
     transform: Option<u8>,
     is_jfif: bool,
     frame: Option<Frame>,
+    wanted: &'a W,
 }
 
 fn truncated() -> String {
     "the file ends too early".to_owned()
 }
 
-impl<'a> Reader<'a> {
+impl<'a, W: Fn(usize, usize) -> (Range<usize>, Range<usize>)> Reader<'a, W> {
     /// All segments up to the end of the image.
     fn read(&mut self) -> Result<(), String> {
         loop {
@@ -101,7 +114,10 @@ impl<'a> Reader<'a> {
                     if self.frame.is_some() {
                         return Err("two images in one file".to_owned());
                     }
-                    self.frame = Some(Frame::new(segment, marker == 0xc2)?);
+                    let mut frame = Frame::new(segment, marker == 0xc2)?;
+                    let (columns, rows) = (self.wanted)(frame.width, frame.height);
+                    frame.want(&columns, &rows);
+                    self.frame = Some(frame);
                 }
                 0xc4 => self.codes()?,
                 0xdb => self.quantisers()?,
@@ -171,7 +187,8 @@ impl<'a> Reader<'a> {
             let (values, rest) = rest.split_at_checked(64 * size).ok_or_else(truncated)?;
             let mut table = [0; 64];
             for (value, &place) in values.chunks_exact(size).zip(&bits::NATURAL_ORDER) {
-                table[usize::from(place)] = value.iter().fold(0, |number, &byte| number << 8 | u16::from(byte));
+                table[usize::from(place)] =
+                    value.iter().fold(0, |number, &byte| number << 8 | u16::from(byte));
             }
             let slot = self.tables.quantisers.get_mut(usize::from(kind & 15)).ok_or("a fifth quantiser")?;
             *slot = Some(table);

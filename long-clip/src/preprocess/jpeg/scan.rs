@@ -2,7 +2,7 @@
 
 use super::Tables;
 use super::bits::{Bits, Codes, NATURAL_ORDER};
-use super::frame::Frame;
+use super::frame::{Component, Frame};
 use super::truncated;
 
 /// A component's part in a scan.
@@ -29,6 +29,7 @@ pub(super) fn read(frame: &mut Frame, header: &[u8], tables: &Tables, bytes: &[u
     let (chosen, rest) = rest.split_at_checked(2 * usize::from(count)).ok_or_else(truncated)?;
     let &[first, last, bits] = rest.first_chunk::<3>().ok_or_else(truncated)?;
     let mut parts = Vec::new();
+    frame.prepare(&tables.quantisers)?;
     for choice in chosen.chunks_exact(2) {
         let component = frame.components.iter().position(|component| component.id == choice[0]);
         let component = component.ok_or("a scan of an unknown component")?;
@@ -45,7 +46,10 @@ pub(super) fn read(frame: &mut Frame, header: &[u8], tables: &Tables, bytes: &[u
     } else {
         Band { first: 0, last: 63, high: 0, low: 0 }
     };
-    let within = band.first <= band.last && band.last < 64 && band.low <= 13 && (band.first > 0 || !frame.progressive || band.last == 0);
+    let within = band.first <= band.last
+        && band.last < 64
+        && band.low <= 13
+        && (band.first > 0 || !frame.progressive || band.last == 0);
     if parts.is_empty() || !within || (band.first > 0 && parts.len() > 1) {
         return Err("a scan of impossible coefficients".to_owned());
     }
@@ -56,8 +60,8 @@ pub(super) fn read(frame: &mut Frame, header: &[u8], tables: &Tables, bytes: &[u
         for place in 0..wide * high {
             scan.restart_if_due(interval, place);
             let component = &mut frame.components[part.component];
-            let at = place / wide * component.stride + place % wide;
-            scan.block(frame.progressive, part, 0, &mut component.coefficients[at])?;
+            let at = (place / wide, place % wide);
+            scan.place(frame.progressive, part, 0, component, at)?;
         }
     } else {
         let unit_columns = frame.width.div_ceil(8 * frame.most.0);
@@ -69,8 +73,8 @@ pub(super) fn read(frame: &mut Frame, header: &[u8], tables: &Tables, bytes: &[u
                 let component = &mut frame.components[part.component];
                 for place in 0..component.across * component.down {
                     let (y, x) = (place / component.across, place % component.across);
-                    let at = (row * component.down + y) * component.stride + column * component.across + x;
-                    scan.block(frame.progressive, part, slot.min(3), &mut component.coefficients[at])?;
+                    let at = (row * component.down + y, column * component.across + x);
+                    scan.place(frame.progressive, part, slot.min(3), component, at)?;
                 }
             }
             if scan.bits.is_cut() {
@@ -102,7 +106,32 @@ impl Scan<'_> {
         }
     }
 
-    fn block(&mut self, progressive: bool, part: &Part<'_>, slot: usize, block: &mut [i16; 64]) -> Result<(), String> {
+    /// The block in a row and column of blocks: of a progressive file its coefficients, else its samples at once.
+    fn place(
+        &mut self,
+        progressive: bool,
+        part: &Part<'_>,
+        slot: usize,
+        component: &mut Component,
+        (row, column): (usize, usize),
+    ) -> Result<(), String> {
+        if progressive {
+            let at = row * component.stride + column;
+            return self.block(true, part, slot, &mut component.coefficients[at]);
+        }
+        let mut block = [0; 64];
+        self.block(false, part, slot, &mut block)?;
+        component.put(&block, row, column);
+        Ok(())
+    }
+
+    fn block(
+        &mut self,
+        progressive: bool,
+        part: &Part<'_>,
+        slot: usize,
+        block: &mut [i16; 64],
+    ) -> Result<(), String> {
         let missing = || "a scan without its code table".to_owned();
         let Band { first, high, .. } = self.band;
         match (progressive, first == 0, high == 0) {
@@ -133,9 +162,9 @@ impl Scan<'_> {
     fn sequential(&mut self, codes: &Codes, block: &mut [i16; 64]) -> Result<(), String> {
         let mut k = 1;
         while k < 64 {
-            let value = self.bits.value(codes)?;
-            let (zeros, bits) = (usize::from(value >> 4), u32::from(value & 15));
-            if bits == 0 {
+            let (value, number) = self.bits.coefficient(codes)?;
+            let zeros = usize::from(value >> 4);
+            if value & 15 == 0 {
                 if zeros != 15 {
                     break;
                 }
@@ -143,11 +172,10 @@ impl Scan<'_> {
                 continue;
             }
             k += zeros;
-            let number = self.bits.signed(bits) as i16;
             if k > 63 {
                 return Err("more than 64 coefficients".to_owned());
             }
-            block[usize::from(NATURAL_ORDER[k])] = number;
+            block[usize::from(NATURAL_ORDER[k])] = number as i16;
             k += 1;
         }
         Ok(())
