@@ -9,8 +9,9 @@
 //! | [`tokenizer`] | OpenAI's byte pairs |
 //! | [`data`], [`encode`], [`retrieval`] | the evaluation protocols, section 4 |
 //! | [`position`], [`stretch`] | knowledge-preserved stretching, section 3.2 |
-//! | [`array`], [`search`], [`gallery`], [`cli`] | features on disk, the command |
 //! | [`pcm`], [`loss`], [`step`], [`train`] | primary component matching and training, section 3.3 |
+//! | [`array`], [`search`], [`gallery`], [`cli`] | features on disk, the command |
+//! | [`world`], [`experiment`] | a world with known truth, and the re-test in it |
 
 pub mod array;
 pub mod checkpoint;
@@ -18,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod encode;
+pub mod experiment;
 pub mod gallery;
 pub mod loss;
 pub mod model;
@@ -30,3 +32,4 @@ pub mod step;
 pub mod stretch;
 pub mod tokenizer;
 pub mod train;
+pub mod world;

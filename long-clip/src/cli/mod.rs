@@ -17,8 +17,11 @@ use clap::{Parser, Subcommand};
 use common::cli::reports::{self, CompareArguments, ReportArguments};
 use common::nn::gemm;
 
+use crate::experiment::command;
+
 const EXAMPLES: &str = "\
 Examples:
+  long-clip reproduce --preset quick
   long-clip stretch ViT-B-16.pt --out long
   long-clip tokens captions.txt --context 77
   long-clip index photographs --model long --out photographs.index
@@ -54,10 +57,14 @@ enum Verb {
     Evaluate(evaluate::Arguments),
     /// Train a checkpoint on images with long captions
     Train(train::Arguments),
+    /// Re-test the paper's claims in a world with known truth and write the report
+    Reproduce(command::Arguments),
     /// Render a report.json again as Markdown and HTML
     Report(ReportArguments),
     /// Compare the claims of two or more reports
     Compare(CompareArguments),
+    #[command(hide = true)]
+    Worker(command::WorkerArguments),
 }
 
 /// Carries out what was typed.
@@ -88,6 +95,8 @@ fn carry_out(verb: Verb) -> Result<ExitCode> {
         Verb::Search(arguments) => search::search(&arguments).map(done),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Train(arguments) => train::run(&arguments),
+        Verb::Reproduce(arguments) => command::run(&arguments),
+        Verb::Worker(arguments) => command::work(&arguments).map(done),
         Verb::Report(arguments) => reports::report(&arguments).map(done),
         Verb::Compare(arguments) => reports::compare(&arguments).map(done),
     }
