@@ -17,11 +17,13 @@ pub(super) struct Settings {
     pub(super) norm_epsilon: Option<f64>,
 }
 
+/// What reads a file of settings.
+type Reader = fn(&Value) -> Result<Settings, String>;
+
 /// The settings in the folder of a file of weights; none where there is no such file.
 pub(super) fn beside(weights: &Path) -> Result<Settings, ModelFileError> {
     let folder = weights.parent().unwrap_or(Path::new(""));
-    let readers: [(&str, fn(&Value) -> Result<Settings, String>); 2] =
-        [("open_clip_config.json", open_clip), ("config.json", hugging_face)];
+    let readers: [(&str, Reader); 2] = [("open_clip_config.json", open_clip), ("config.json", hugging_face)];
     let is_open_clip =
         weights.file_name().is_some_and(|name| name.to_string_lossy().starts_with("open_clip"));
     for (name, read) in readers {

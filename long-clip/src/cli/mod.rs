@@ -18,8 +18,10 @@ use clap::{Parser, Subcommand};
 use common::cli::reports::{self, CompareArguments, ReportArguments};
 use common::nn::gemm;
 
+
 const EXAMPLES: &str = "\
 Examples:
+  long-clip reproduce --preset quick
   long-clip stretch ViT-B-16.pt --out long
   long-clip tokens captions.txt --context 77
   long-clip index photographs --model long --out photographs.index

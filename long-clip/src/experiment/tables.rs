@@ -233,8 +233,7 @@ pub(super) fn plainly(finished: &Finished) -> String {
 fn components(finished: &Finished) -> Option<Section> {
     let scale = &finished.design.scale;
     let (k, n) = (scale.components, scale.tune.batch as i64);
-    let counts =
-        [("A9-quarter", k / 4), ("A7", k), ("A9-double", k * 2), ("A9-all", n - 1)];
+    let counts = [("A9-quarter", k / 4), ("A7", k), ("A9-double", k * 2), ("A9-all", n - 1)];
     if finished.shares("short-t2i", COMPONENTS[0]).is_empty() {
         return None;
     }

@@ -19,7 +19,7 @@ pub use picture::{Mode, Picture};
 /// Mean of each colour (OpenAI's `clip.py`).
 pub const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// Standard deviation of each colour.
-pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+pub const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// Whose order and rounding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

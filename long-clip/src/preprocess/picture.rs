@@ -124,7 +124,7 @@ impl Picture {
                 self.samples.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
             }
             Mode::Palette => self.samples.iter().flat_map(|&index| self.entry(index)).collect(),
-            Mode::Cmyk => self.samples.chunks_exact(4).flat_map(|inks| without_black(inks)).collect(),
+            Mode::Cmyk => self.samples.chunks_exact(4).flat_map(without_black).collect(),
         };
         Self { samples, mode: Mode::Rgb, palette: Vec::new(), ..*self }
     }

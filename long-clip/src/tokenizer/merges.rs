@@ -229,6 +229,6 @@ fn alphabet() -> Vec<(u8, char)> {
     let printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let own = (0..=255_u8).filter(printable).map(|byte| (byte, char::from(byte)));
     let others = (0..=255_u8).filter(|byte| !printable(byte));
-    let moved = others.zip('\u{100}'..).map(|(byte, letter)| (byte, letter));
+    let moved = others.zip('\u{100}'..);
     own.chain(moved).collect()
 }

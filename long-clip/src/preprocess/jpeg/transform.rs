@@ -13,7 +13,7 @@ type Rows = [[i32; 8]; 8];
 pub(super) fn inverse(block: &[i16; 64], quantiser: &[i32; 64], out: &mut [u8], stride: usize) {
     if block[1..].iter().all(|&coefficient| coefficient == 0) {
         let level = i32::from(block[0]).wrapping_mul(quantiser[0]);
-        let sample = ((level + 4 >> 3) + 128).clamp(0, 255) as u8;
+        let sample = (((level + 4) >> 3) + 128).clamp(0, 255) as u8;
         for line in 0..8 {
             out[line * stride..][..8].fill(sample);
         }
