@@ -18,7 +18,6 @@ use clap::{Parser, Subcommand};
 use common::cli::reports::{self, CompareArguments, ReportArguments};
 use common::nn::gemm;
 
-
 const EXAMPLES: &str = "\
 Examples:
   long-clip reproduce --preset quick
@@ -29,8 +28,7 @@ Examples:
   long-clip evaluate captions_val2017.json --images val2017 --model long --lengths 8,16,32,64,128
   long-clip evaluate Urban1k --model longclip-B.pt
   long-clip train sharegpt4v.json --model ViT-B-16.pt --out long-trained
-  long-clip convert longclip-L.pt --out longclip-L-hf
-  long-clip reproduce --preset quick";
+  long-clip convert longclip-L.pt --out longclip-L-hf";
 
 /// A CLIP for long texts: stretch any checkpoint to 248 tokens, train it, search and measure with it; and the paper's re-test.
 #[derive(Debug, Parser)]
