@@ -1,4 +1,5 @@
 //! The command, in fresh folders.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod toy;
 
