@@ -88,11 +88,7 @@ impl ArrayReader {
     /// [`FileError`] for a file that is none, or is cut.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let content = |problem: &str| FileError::content(path, problem.to_owned());
-        let file = File::open(path).map_err(|error| match files::read(path) {
-            // In the same words as for any other file.
-            Err(error) => error,
-            Ok(_) => content(&error.to_string()),
-        })?;
+        let file = files::open(path)?;
         let mut header = [0; HEADER];
         let read = files::read_exact_at(&file, &mut header, 0);
         let text = String::from_utf8_lossy(&header[10..]).into_owned();

@@ -1,4 +1,5 @@
 //! The command, in fresh folders.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod toy;
 
@@ -53,6 +54,9 @@ fn what_is_cut_off_is_counted_and_shown() {
     let out = succeeds(here, &["tokens", "texts.txt", "--context", "5", "--merges", "merges.txt", "--lines"]);
     let last: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert_eq!((&last["tokens"], &last["cut_off"]), (&8.into(), &"n the blue".into()));
+    fs::write(here.join("texts.jsonl"), "{\"image\": \"x\", \"caption\": \"the red\"}\n{\"x\": 1}\n").unwrap();
+    let error = fails(here, &["tokens", "texts.jsonl", "--merges", "merges.txt"]);
+    assert!(error.starts_with("error: texts.jsonl:2: none of the keys `caption`"), "{error}");
     let error = fails(here, &["tokens", "texts.txt", "--context", "1", "--merges", "merges.txt"]);
     assert_eq!(error, "error: --context is 1, expected at least 2: a start and an end token\n");
     let error = fails(here, &["tokens", "absent.txt", "--merges", "merges.txt"]);

@@ -1,4 +1,5 @@
 //! Bytes of Pillow and torchvision.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::Path;
 

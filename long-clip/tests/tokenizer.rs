@@ -1,4 +1,5 @@
 //! Ids of OpenAI's tokenizer. Skipped without the data folder, which has its merges.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::PathBuf;
 

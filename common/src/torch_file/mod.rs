@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::files::read_exact_at;
+use crate::files::{self, FileError, read_exact_at};
 use pickle::{Node, Pickle, Stored};
 
 /// Most bytes of a pickle, whose numbers are in other files.
@@ -25,12 +25,20 @@ const VISITS: usize = 1 << 18;
 /// What a file of `torch.save` before 1.6 starts with: a pickled magic number.
 const LEGACY: [u8; 7] = [0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c];
 
-/// A file that is none of PyTorch's, is broken or asks for more than tensors.
+/// A file that cannot be read.
 #[derive(Debug, Error)]
-#[error("{path}: {problem}", path = path.display())]
-pub struct TorchFileError {
-    path: PathBuf,
-    problem: String,
+pub enum TorchFileError {
+    /// Missing or unreadable.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// None of PyTorch's, broken, or asking for more than tensors.
+    #[error("{path}: {problem}", path = path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and how to mend it.
+        problem: String,
+    },
 }
 
 /// Type of a tensor's numbers.
@@ -87,8 +95,8 @@ impl TorchFile {
     /// # Errors
     /// [`TorchFileError`].
     pub fn open(path: &Path) -> Result<Self, TorchFileError> {
-        let fail = |problem: String| TorchFileError { path: path.to_owned(), problem };
-        let mut file = File::open(path).map_err(|error| fail(error.to_string()))?;
+        let fail = |problem: String| TorchFileError::Content { path: path.to_owned(), problem };
+        let mut file = files::open(path)?;
         let mut start = Vec::new();
         (&mut file).take(8).read_to_end(&mut start).map_err(|error| fail(error.to_string()))?;
         if start.starts_with(&LEGACY) {
@@ -99,7 +107,7 @@ impl TorchFile {
         }
         let length = file.metadata().map_err(|error| fail(error.to_string()))?.len();
         let places = archive::entries(&file, length)
-            .map_err(|what| fail(format!("{what}; expected a file of `torch.save` or of TorchScript")))?;
+            .map_err(|what| fail(format!("not a file of `torch.save` or TorchScript: {what}")))?;
         let pickle = places.iter().find(|(name, _)| name.ends_with("/data.pkl"));
         let (name, place) =
             pickle.ok_or_else(|| fail("no `data.pkl` in it; was it made by PyTorch?".to_owned()))?;
@@ -133,7 +141,7 @@ impl TorchFile {
     /// # Errors
     /// [`TorchFileError`] when the file has fewer numbers than the shape.
     pub fn numbers(&self, entry: &Entry) -> Result<Vec<u8>, TorchFileError> {
-        let fail = |problem: String| TorchFileError { path: self.path.clone(), problem };
+        let fail = |problem: String| TorchFileError::Content { path: self.path.clone(), problem };
         let few = || fail(format!("`{}` has fewer numbers than its shape {:?}", entry.name, entry.shape));
         let Stored { dtype, storage, offset, shape, strides } = &entry.stored;
         let place = self.places.get(&format!("{}data/{storage}", self.folder)).ok_or_else(few)?;

@@ -54,12 +54,8 @@ fn in_directory(folder: &Path) -> Result<PathBuf, ModelFileError> {
 fn start_of(path: &Path) -> Result<Vec<u8>, FileError> {
     use std::io::Read as _;
     let mut start = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
-    match read {
-        Ok(_) => Ok(start),
-        // The same words as for any other missing file.
-        Err(_) => files::read(path).map(|bytes| bytes[..bytes.len().min(16)].to_vec()),
-    }
+    let read = files::open(path)?.take(16).read_to_end(&mut start);
+    read.map(|_| start).map_err(|error| FileError::content(path, error.to_string()))
 }
 
 /// A length of eight bytes, then the brace of a JSON object.

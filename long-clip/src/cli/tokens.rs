@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use common::formats::{self, Lines};
+use common::formats::{self, Lines, ParseError};
 use serde_json::json;
 
 use super::shared::TokenizerOptions;
+use crate::data;
 use crate::tokenizer::Tokenizer;
 
 /// Options of `tokens`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Texts, one per line; `.gz` too; `-` for standard input
+    /// Texts, one per line, or captions of JSON lines (`.jsonl`); `.gz` too; `-` for standard input
     #[arg(default_value = "-")]
     texts: PathBuf,
     /// Positions of the model
@@ -57,7 +58,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     };
     let mut out = BufWriter::new(io::stdout().lock());
     let mut counts = Counts { lengths: vec![0; LONGEST + 1], ..Counts::default() };
-    while let Some((_, text)) = lines.next_line()? {
+    let is_json = arguments.texts.to_string_lossy().trim_end_matches(".gz").ends_with(".jsonl");
+    while let Some((line, text)) = lines.next_line()? {
+        let caption;
+        let text = if is_json {
+            let hint = "expected one JSON object per line";
+            caption = data::caption_of(text)
+                .map_err(|problem| ParseError::new(&arguments.texts, line, problem, hint))?;
+            &caption
+        } else {
+            text
+        };
         let ids = tokenizer.encode(text, specials);
         let whole = ids.len() + 2;
         let kept = ids.len().min(arguments.context - 2);

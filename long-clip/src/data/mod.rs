@@ -259,6 +259,14 @@ pub fn classes(folder: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, DataError> 
     Ok(classes)
 }
 
+/// The caption of a line of JSON under one of the keys that lists of captions use: `caption`, `description`, `text`, `IIW`.
+///
+/// # Errors
+/// What is wrong with the line.
+pub fn caption_of(line: &str) -> Result<String, String> {
+    tables::caption_of(line)
+}
+
 /// Where an image is that a list names: below the folder given, else beside the list, else in `images` there.
 fn place(name: &str, list: &Path, reading: &Reading) -> PathBuf {
     let beside = list.parent().unwrap_or(Path::new(""));

@@ -103,6 +103,16 @@ fn json_lines(path: &Path, reading: &Reading, grouped: &mut Grouped) -> Result<(
     Ok(())
 }
 
+/// The caption of a JSON line under one of the usual keys.
+///
+/// # Errors
+/// What is wrong with the line.
+pub(super) fn caption_of(line: &str) -> Result<String, String> {
+    let row: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    let caption = CAPTION_KEYS.iter().find_map(|key| row[*key].as_str());
+    caption.map(str::to_owned).ok_or_else(|| format!("none of the keys `{}`", CAPTION_KEYS.join("`, `")))
+}
+
 /// `name.jpg#k<TAB>caption`.
 fn tokens(path: &Path, grouped: &mut Grouped) -> Result<(), DataError> {
     let mut lines = formats::open(path)?;

@@ -18,9 +18,9 @@ images = torch.randn(3, 3, 12, 12)
 
 
 def tiny(context):
-    """One layer and two heads of width 8 for images, two layers of the same for texts."""
-    model = CLIP(8, 12, 1, 64, 4, context, 60, 16, 2, 2)
-    model.visual = VisionTransformer(12, 4, 16, 1, 2, 8)  # the class itself takes width / 64 heads
+    """One layer and two heads of width 4 for images, two layers of the same for texts."""
+    model = CLIP(8, 12, 1, 64, 4, context, 60, 8, 2, 2)
+    model.visual = VisionTransformer(12, 4, 8, 1, 2, 8)  # the class itself takes width / 64 heads
     return model.eval()
 
 
@@ -77,8 +77,8 @@ rounded.load_state_dict({k: v.float() for k, v in half.state_dict().items() if k
 golden["half"] = features(rounded)
 
 # Long-CLIP's .pt: an OrderedDict with two position tables, merged at row 20 of 248; here with the table of 32 rows.
-table = torch.randn(32, 16) * 0.05
-rest = torch.randn(32, 16) * 0.05
+table = torch.randn(32, 8) * 0.05
+rest = torch.randn(32, 8) * 0.05
 long = collections.OrderedDict(state)
 long["positional_embedding"], long["positional_embedding_res"] = table, rest
 torch.save(long, out / "longclip.pt")
@@ -99,8 +99,8 @@ torch.save({"x": torch.zeros(2)}, out / "legacy.pt", _use_new_zipfile_serializat
 import open_clip
 from open_clip.model import CLIP as OpenClip
 
-own = OpenClip(8, {"image_size": 12, "layers": 1, "width": 16, "head_width": 4, "patch_size": 4},
-               {"context_length": 12, "vocab_size": 60, "width": 16, "heads": 2, "layers": 1}, quick_gelu=False).eval()
+own = OpenClip(8, {"image_size": 12, "layers": 1, "width": 8, "head_width": 2, "patch_size": 4},
+               {"context_length": 12, "vocab_size": 60, "width": 8, "heads": 2, "layers": 1}, quick_gelu=False).eval()
 save_file({k: v.contiguous() for k, v in own.state_dict().items()}, out / "own.safetensors")
 golden["open_clip"] = features(own)
 
@@ -108,9 +108,9 @@ golden["open_clip"] = features(own)
 from transformers import CLIPConfig, CLIPModel
 
 folder = out / "hub"
-config = CLIPConfig(text_config=dict(vocab_size=60, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+config = CLIPConfig(text_config=dict(vocab_size=60, hidden_size=8, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
                                      max_position_embeddings=12, hidden_act="quick_gelu", eos_token_id=59, bos_token_id=58),
-                    vision_config=dict(hidden_size=16, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, image_size=12,
+                    vision_config=dict(hidden_size=8, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4, image_size=12,
                                        patch_size=4, hidden_act="quick_gelu"), projection_dim=8)
 hub = CLIPModel(config).eval()
 with torch.no_grad():

@@ -1,5 +1,10 @@
 //! A tiny model with a tokenizer of its own, and images of one colour.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "helpers of tests, of which each uses its part"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
