@@ -196,10 +196,11 @@ fn limits(finished: &Finished) -> Vec<String> {
     let mut all = vec![
         format!("{} seeds: differences of a few hundredths are below what the intervals can tell. The interval covers initialisation, training order and test scenes together.", finished.design.seeds.len()),
         "One seed chose the learning rates, from three values; where the best is at the edge of the three, a better one may lie outside.".to_owned(),
-        format!("{} steps of fine-tuning: what plain interpolation damaged is still being repaired when training ends, as the curves of the section on training show. A longer schedule could close the gaps of E2 and E2z.", finished.design.scale.tune.steps),
+        format!("{} steps of fine-tuning, matched by number: the gaps of E2 and E2z belong to this budget, and the curves of the section on training show how they move; a longer schedule could close or widen them.", finished.design.scale.tune.steps),
         "A world of six shapes and eight colours needs few directions in feature space; principal components of a batch may mean less here than in photographs. That limits what E4 says about CLIP.".to_owned(),
         "Long captions end at about 110 tokens: rows beyond are never read, so nothing is said about texts of 110 to 248 tokens.".to_owned(),
         "The first sentence names the large object, which alone tells many scenes apart: E7's loss depends on how much it tells.".to_owned(),
+        "The short captions of A13 are not the summaries that short retrieval is measured with, so that its short recall falls for that reason alone; E7 is judged on long captions.".to_owned(),
     ];
     if finished.design.preset == Preset::Full {
         all.retain(|limit| !limit.starts_with("Long captions end"));

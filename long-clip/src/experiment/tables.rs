@@ -171,8 +171,15 @@ const COMPARED: [(&str, &str, &str); 9] = [
 ];
 
 /// Measures of the table of differences.
-const DIFFERENCES: [&str; 6] =
-    ["short-t2i", "short-i2t", "zero-shot", "zero-shot-among", "long-t2i", "long-i2t"];
+const DIFFERENCES: [&str; 7] = [
+    "short-t2i",
+    "short-i2t",
+    "zero-shot",
+    "zero-shot-among",
+    "long-t2i",
+    "long-i2t",
+    "old-image-short-t2i",
+];
 
 fn pcm(finished: &Finished) -> Option<Section> {
     let difference = |measure: &str, a: &str, b: &str| finished.differences(measure, a, b);
@@ -202,6 +209,7 @@ fn pcm(finished: &Finished) -> Option<Section> {
                 "zero-shot, among others",
                 "long, text to image",
                 "long, image to text",
+                "short, text to image, with the base's images",
             ]),
             rows,
         }],
@@ -271,6 +279,7 @@ fn components(finished: &Finished) -> Option<Section> {
                 "zero-shot, among others",
                 "long, text to image",
                 "long, image to text",
+                "short, text to image, with the base's images",
             ]),
             rows: counts.map(row).into(),
         }],
