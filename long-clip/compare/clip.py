@@ -64,7 +64,7 @@ if mode in ("image-open-clip", "image-transformers"):
         model = hub_model()
         run = lambda: normalised(pooled(model.get_image_features(pixel_values=images)))
     seconds, result = timed(run)
-    answer(seconds, len(images), result.flatten().tolist())
+    answer(seconds, len(images), result[:, :8].flatten().tolist())
 elif mode in ("text-open-clip", "text-transformers"):
     import open_clip
 
@@ -81,7 +81,7 @@ elif mode in ("text-open-clip", "text-transformers"):
         ids = ids[:, : int(ids.argmax(1).max()) + 1]
         run = lambda: normalised(pooled(model.get_text_features(input_ids=ids)))
     seconds, result = timed(run)
-    answer(seconds, len(captions), result.flatten().tolist())
+    answer(seconds, len(captions), result[:, :8].flatten().tolist())
 elif mode == "zero-shot-open-clip":
     import open_clip
 
@@ -90,7 +90,7 @@ elif mode == "zero-shot-open-clip":
     templates = [lambda name, t=t: t.replace("{}", name) for t in names["templates"]]
     build = lambda: open_clip.build_zero_shot_classifier(model, tokenizer, names["classes"], templates, num_classes_per_batch=10)
     seconds, result = timed(build)
-    answer(seconds, len(names["classes"]) * len(templates), result.T.flatten().tolist())
+    answer(seconds, len(names["classes"]) * len(templates), result.T[:, :8].flatten().tolist())
 elif mode == "preprocess":
     import numpy as np
     from PIL import Image
@@ -115,7 +115,7 @@ elif mode == "tokenizer":
     start = time.perf_counter()
     ids = [tokenizer.encode(text) for text in captions]
     seconds = time.perf_counter() - start
-    answer(seconds, sum(map(len, ids)), [float(sum(t * (i + 1) for i, t in enumerate(row))) for row in ids])
+    answer(seconds, sum(map(len, ids)), [float(sum(t * (i + 1) for row in ids[at : at + 100] for i, t in enumerate(row))) for at in range(0, len(ids), 100)])
 elif mode == "metrics":
     images, texts = map(int, numbers)
     matrix = torch.frombuffer(bytearray((work / "similarities.bin").read_bytes()), dtype=torch.float32).view(images, texts)

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use common::claims::Declared;
-use common::outcome;
+use common::{outcome, stats};
 use common::report::{Circumstances, DataFile, Report, Section, number};
 
 use super::analysis::{Finished, judge};
-use super::design::{Preset, Scale};
+use super::design::{Preset, Scale, Work};
 use super::tables;
 
 /// The report of a finished design; its figures are written below `folder`. `companion` holds the findings on real data.
@@ -36,7 +36,6 @@ pub fn report(
             design.seeds.len()
         ),
     };
-    let jobs = finished.bases.iter().chain(&finished.candidates).chain(&finished.compared);
     let mut sections = tables::sections(finished, folder)?;
     sections.extend(companion);
     let present =
@@ -47,7 +46,7 @@ pub fn report(
         setup: setup(finished),
         deviations: deviations(),
         sections,
-        compute: outcome::cost(jobs.map(|(_, outcome)| outcome), around.workers, around.wall_s),
+        compute: compute(finished, around),
         data: DataFile::all_of(&around.data, present)?,
         determinism: determinism(finished, around),
         limits: limits(finished),
@@ -55,6 +54,21 @@ pub fn report(
     };
     report.summary = summary(&report, finished);
     Ok(report)
+}
+
+/// What the run cost; bases that a job found on disk were paid for before.
+fn compute(finished: &Finished, around: &Circumstances) -> BTreeMap<String, String> {
+    let jobs = finished.bases.iter().chain(&finished.candidates).chain(&finished.compared);
+    let mut cost = outcome::cost(jobs.map(|(_, outcome)| outcome), around.workers, around.wall_s);
+    let bases = || finished.bases.iter().filter(|(job, _)| matches!(job.work, Work::Base { .. }));
+    let trained: Vec<f64> = bases().filter(|(_, o)| !o.curve.is_empty()).map(|(_, o)| o.cpu_s).collect();
+    let kept = bases().count() - trained.len();
+    if kept > 0 {
+        let each = stats::mean(&trained).map_or(String::new(), |mean| format!("; the others took {} s each", number(mean, 0)));
+        let found = format!("{kept} of {}, their training is not in the times{each}", bases().count());
+        cost.insert("bases found on disk, trained by an earlier start of this run".to_owned(), found);
+    }
+    cost
 }
 
 fn summary(report: &Report, finished: &Finished) -> Vec<String> {
