@@ -121,7 +121,12 @@ fn every_arm_is_a_different_model_and_has_a_rate_of_its_own_or_of_another() {
         assert!(twin.is_none(), "{} is {}", names[at], names[twin.unwrap_or(0)]);
     }
     assert!(UNTRAINED.iter().all(|name| of(name).objective.is_none()));
-    assert!([&SWEPT[..], &VARIANTS[..], &COMPONENTS[..]].concat().iter().all(|name| SWEPT.contains(&of(name).tuned_as)));
+    assert!(
+        [&SWEPT[..], &VARIANTS[..], &COMPONENTS[..]]
+            .concat()
+            .iter()
+            .all(|name| SWEPT.contains(&of(name).tuned_as))
+    );
 }
 
 #[test]

@@ -344,7 +344,11 @@ impl Design {
     pub fn pictures(&self, chosen: &Chosen) -> Vec<Job> {
         let named = |name: &str| Some((name.to_owned(), self.rate(name, chosen)?));
         let arms = ["A0", "A1", "A2", "A7"].into_iter().filter_map(named).collect();
-        self.seeds.iter().take(1).map(|&seed| self.job(seed, self.tail, true, Work::Positions { arms: Vec::clone(&arms) })).collect()
+        self.seeds
+            .iter()
+            .take(1)
+            .map(|&seed| self.job(seed, self.tail, true, Work::Positions { arms: Vec::clone(&arms) }))
+            .collect()
     }
 
     /// Learning rate of an arm, 0 without training; `None` for a name that is none.

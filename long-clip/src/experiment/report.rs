@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use common::claims::Declared;
-use common::{outcome, stats};
 use common::report::{Circumstances, DataFile, Report, Section, number};
+use common::{outcome, stats};
 
 use super::analysis::{Finished, judge};
 use super::design::{Preset, Scale, Work};
@@ -64,7 +64,8 @@ fn compute(finished: &Finished, around: &Circumstances) -> BTreeMap<String, Stri
     let trained: Vec<f64> = bases().filter(|(_, o)| !o.curve.is_empty()).map(|(_, o)| o.cpu_s).collect();
     let kept = bases().count() - trained.len();
     if kept > 0 {
-        let each = stats::mean(&trained).map_or(String::new(), |mean| format!("; the others took {} s each", number(mean, 0)));
+        let each = stats::mean(&trained)
+            .map_or(String::new(), |mean| format!("; the others took {} s each", number(mean, 0)));
         let found = format!("{kept} of {}, their training is not in the times{each}", bases().count());
         cost.insert("bases found on disk, trained by an earlier start of this run".to_owned(), found);
     }

@@ -171,15 +171,8 @@ const COMPARED: [(&str, &str, &str); 9] = [
 ];
 
 /// Measures of the table of differences.
-const DIFFERENCES: [&str; 7] = [
-    "short-t2i",
-    "short-i2t",
-    "zero-shot",
-    "zero-shot-among",
-    "long-t2i",
-    "long-i2t",
-    "old-image-short-t2i",
-];
+const DIFFERENCES: [&str; 7] =
+    ["short-t2i", "short-i2t", "zero-shot", "zero-shot-among", "long-t2i", "long-i2t", "old-image-short-t2i"];
 
 fn pcm(finished: &Finished) -> Option<Section> {
     let difference = |measure: &str, a: &str, b: &str| finished.differences(measure, a, b);
