@@ -26,9 +26,9 @@ pub(super) struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum PresetName {
-    /// Two seeds, the main arms, a short schedule: within two minutes on two cores, indicative only
+    /// Two seeds, the main arms, a short schedule: within a minute on two cores, indicative only
     Quick,
-    /// The verdict preset: five seeds, all arms, a learning-rate sweep; about an hour on two cores
+    /// The verdict preset: five seeds, all arms, a learning-rate sweep; within a quarter of an hour on two idle cores
     Cpu,
     /// Larger images, networks, captions and batches: for a GPU
     Full,
