@@ -9,7 +9,7 @@ use common::report::{Section, Table, number};
 use super::analysis::Finished;
 use super::arm::KEPT;
 use super::tables::columns;
-use super::{TABLE_STEP, TEST};
+use super::{TABLE_ROWS, TABLE_STEP, TEST};
 use crate::world::{Gallery, Item};
 
 /// Arms whose tables are drawn.
@@ -60,7 +60,7 @@ pub(super) fn positions(finished: &Finished, folder: &Path) -> Result<Option<Sec
         text: vec!["Knowledge-preserved stretching makes four similar rows of each row from 20 on and leaves the first ones alone; plain interpolation makes about three similar rows of each of them, so that the first words of a text, which every caption has, stand on positions the model did not learn.".to_owned()],
         tables: vec![Table {
             caption: format!("Mean cosine of a row with the one {TABLE_STEP} rows later, first seed"),
-            columns: columns(["arm", "table", "rows 0 to 20", "rows 20 to 70"]),
+            columns: columns(["arm", "table", "rows 0 to 20", "rows 20 to 46"]),
             rows,
         }],
         figures,
@@ -70,7 +70,7 @@ pub(super) fn positions(finished: &Finished, folder: &Path) -> Result<Option<Sec
 /// Cosines by row; the first seed's.
 fn table(finished: &Finished, arm: &str) -> Vec<Vec<f64>> {
     let row = |at: usize| finished.values.of("position-table", arm, &format!("row-{}", at * TABLE_STEP));
-    let n_rows = (0..).take_while(|&at| !row(at).is_empty()).count();
+    let n_rows = (0..TABLE_ROWS / TABLE_STEP).take_while(|&at| !row(at).is_empty()).count();
     // Seeds follow each other within a row.
     (0..n_rows).map(|at| row(at)[..n_rows].to_vec()).collect()
 }

@@ -58,7 +58,7 @@ const VALIDATION: &str = "validation";
 /// Stream of the scenes that are reported.
 const TEST: &str = "test";
 /// First rows of a position table whose cosines are kept.
-const TABLE_ROWS: usize = 72;
+const TABLE_ROWS: usize = 48;
 /// Every so many of them.
 const TABLE_STEP: usize = 2;
 
