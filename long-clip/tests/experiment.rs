@@ -1,7 +1,7 @@
 //! Invariants of the arms, and runs that repeat.
 
 use common::testing::torch_rng;
-use long_clip::experiment::arm::{Arm, COMPONENTS, SWEPT, UNTRAINED, arm};
+use long_clip::experiment::arm::{Arm, COMPONENTS, SWEPT, UNTRAINED, VARIANTS, arm};
 use long_clip::experiment::data::StepData;
 use long_clip::experiment::design::{Design, Job, Scale, Schedule, Sets, Work};
 use long_clip::experiment::{Worker, learn};
@@ -113,7 +113,7 @@ fn only_the_arms_that_say_so_train_the_first_positions() {
 fn every_arm_is_a_different_model_and_has_a_rate_of_its_own_or_of_another() {
     let _guard = torch_rng(0);
     let base = new_model();
-    let names: Vec<&str> = [&SWEPT[..], &COMPONENTS[..3]].concat();
+    let names: Vec<&str> = [&SWEPT[..], &VARIANTS[..], &COMPONENTS[..2]].concat();
     let models: Vec<Clip> = names.iter().map(|name| trained(&base, &of(name)).0).collect();
     for (at, model) in models.iter().enumerate() {
         let twin = (0..at)
@@ -121,7 +121,12 @@ fn every_arm_is_a_different_model_and_has_a_rate_of_its_own_or_of_another() {
         assert!(twin.is_none(), "{} is {}", names[at], names[twin.unwrap_or(0)]);
     }
     assert!(UNTRAINED.iter().all(|name| of(name).objective.is_none()));
-    assert!([&SWEPT[..], &COMPONENTS[..]].concat().iter().all(|name| SWEPT.contains(&of(name).tuned_as)));
+    assert!(
+        [&SWEPT[..], &VARIANTS[..], &COMPONENTS[..]]
+            .concat()
+            .iter()
+            .all(|name| SWEPT.contains(&of(name).tuned_as))
+    );
 }
 
 #[test]

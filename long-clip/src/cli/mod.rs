@@ -4,6 +4,7 @@
 mod convert;
 mod encode;
 mod evaluate;
+mod reproduce;
 mod search;
 mod shared;
 mod tokens;
@@ -16,8 +17,6 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use common::cli::reports::{self, CompareArguments, ReportArguments};
 use common::nn::gemm;
-
-use crate::experiment::command;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,14 +56,14 @@ enum Verb {
     Evaluate(evaluate::Arguments),
     /// Train a checkpoint on images with long captions
     Train(train::Arguments),
-    /// Re-test the paper's claims in a world with known truth and write the report
-    Reproduce(command::Arguments),
+    /// Re-test the paper's claims in a drawn world where the truth is known, and write the report
+    Reproduce(reproduce::Arguments),
     /// Render a report.json again as Markdown and HTML
     Report(ReportArguments),
     /// Compare the claims of two or more reports
     Compare(CompareArguments),
     #[command(hide = true)]
-    Worker(command::WorkerArguments),
+    Worker(reproduce::WorkerArguments),
 }
 
 /// Carries out what was typed.
@@ -95,8 +94,8 @@ fn carry_out(verb: Verb) -> Result<ExitCode> {
         Verb::Search(arguments) => search::search(&arguments).map(done),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Train(arguments) => train::run(&arguments),
-        Verb::Reproduce(arguments) => command::run(&arguments),
-        Verb::Worker(arguments) => command::work(&arguments).map(done),
+        Verb::Reproduce(arguments) => reproduce::run(&arguments),
+        Verb::Worker(arguments) => reproduce::work(&arguments).map(done),
         Verb::Report(arguments) => reports::report(&arguments).map(done),
         Verb::Compare(arguments) => reports::compare(&arguments).map(done),
     }

@@ -27,7 +27,7 @@ pub struct Finished {
 }
 
 /// Measures whose mean on validation scenes chooses a learning rate: long and short retrieval, both ways.
-pub(super) const CHOOSING: [&str; 4] = ["long-t2i", "long-i2t", "short-t2i", "short-i2t"];
+pub(crate) const CHOOSING: [&str; 4] = ["long-t2i", "long-i2t", "short-t2i", "short-i2t"];
 
 /// Mean of the choosing measures of a candidate.
 pub(super) fn score(outcome: &Outcome) -> Option<f64> {

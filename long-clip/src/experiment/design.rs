@@ -103,6 +103,11 @@ pub enum Work {
         /// Highest learning rate; 0 for an arm without training.
         learning_rate: f64,
     },
+    /// Makes arms as above and keeps their position tables for figures.
+    Positions {
+        /// Names with learning rates.
+        arms: Vec<(String, f64)>,
+    },
 }
 
 /// One run.
@@ -129,6 +134,7 @@ impl workers::Job for Job {
             Work::Oracle => "oracle".to_owned(),
             Work::Base { name } => format!("{name}, tail {}", self.tail),
             Work::Arm { name, learning_rate } => format!("{name} at {learning_rate}"),
+            Work::Positions { .. } => "position tables".to_owned(),
         };
         format!("{what}, seed {}", self.seed)
     }
@@ -320,22 +326,35 @@ impl Design {
 
     /// The compared runs, given the learning rates chosen.
     pub fn compared(&self, chosen: &Chosen) -> Vec<Job> {
-        let rate = |name: &String| {
-            let arm = arm(name, self.scale.components, self.scale.tune.batch as i64)?;
-            let rate = chosen.get(arm.tuned_as).copied().unwrap_or(self.learning_rates[0]);
-            Some(if arm.objective.is_some() { rate } else { 0.0 })
-        };
         let of_seed = |&seed: &u64| {
             let job = move |name: &String| {
                 // All components are no components dropped, see the tests: once is enough to show it.
                 if name == "A9-all" && seed != self.seeds[0] {
                     return None;
                 }
-                let work = Work::Arm { name: name.clone(), learning_rate: rate(name)? };
+                let work = Work::Arm { name: name.clone(), learning_rate: self.rate(name, chosen)? };
                 Some(self.job(seed, self.tail, true, work))
             };
             self.arms.iter().filter_map(job).collect::<Vec<Job>>()
         };
         self.seeds.iter().flat_map(of_seed).collect()
+    }
+
+    /// The run that keeps position tables of the first seed.
+    pub fn pictures(&self, chosen: &Chosen) -> Vec<Job> {
+        let named = |name: &str| Some((name.to_owned(), self.rate(name, chosen)?));
+        let arms = ["A0", "A1", "A2", "A7"].into_iter().filter_map(named).collect();
+        self.seeds
+            .iter()
+            .take(1)
+            .map(|&seed| self.job(seed, self.tail, true, Work::Positions { arms: Vec::clone(&arms) }))
+            .collect()
+    }
+
+    /// Learning rate of an arm, 0 without training; `None` for a name that is none.
+    fn rate(&self, name: &str, chosen: &Chosen) -> Option<f64> {
+        let arm = arm(name, self.scale.components, self.scale.tune.batch as i64)?;
+        let rate = chosen.get(arm.tuned_as).copied().unwrap_or(self.learning_rates[0]);
+        Some(if arm.objective.is_some() { rate } else { 0.0 })
     }
 }

@@ -3,7 +3,6 @@
 
 mod analysis;
 pub mod arm;
-pub mod command;
 mod companion;
 pub mod data;
 pub mod design;
@@ -26,8 +25,10 @@ use cpu_time::ProcessTime;
 use tch::{Device, Kind};
 
 use crate::model::Clip;
+pub(crate) use analysis::CHOOSING;
 pub use analysis::{Finished, choose};
 use arm::arm;
+pub(crate) use companion::{DATA_SETS, sections as companion};
 use data::StepData;
 use design::{Job, Schedule, Work};
 use measure::Old;
@@ -56,8 +57,10 @@ struct Shared {
 const VALIDATION: &str = "validation";
 /// Stream of the scenes that are reported.
 const TEST: &str = "test";
-/// Rows of a position table between two rows whose cosines are kept.
-const TABLE_STEP: usize = 8;
+/// First rows of a position table whose cosines are kept.
+const TABLE_ROWS: usize = 48;
+/// Every so many of them.
+const TABLE_STEP: usize = 2;
 
 impl Worker {
     /// A worker that keeps bases in `bases`.
@@ -75,6 +78,7 @@ impl Worker {
             Work::Oracle => oracle(job),
             Work::Base { name } => self.base(job, name, device)?,
             Work::Arm { name, learning_rate } => self.arm(job, name, *learning_rate, device)?,
+            Work::Positions { arms } => self.positions(job, arms, device)?,
         };
         (outcome.wall_s, outcome.cpu_s) =
             (started.elapsed().as_secs_f64(), processor.elapsed().as_secs_f64());
@@ -88,7 +92,6 @@ impl Worker {
         if job.test {
             let sets = Sets::new(&job.scale, job.seed, TEST);
             measure::all(model, &sets, &job.scale.sets.lengths, None, name, &mut outcome)?;
-            positions(model, name, &mut outcome);
         }
         let looks = Sets::new(&job.scale, job.seed, VALIDATION);
         for (measure, value) in measure::few(model, &looks)? {
@@ -124,9 +127,24 @@ impl Worker {
         outcome.put("model", name, "learning-rate", vec![learning_rate]);
         if job.test {
             measure::all(&model, &shared.sets, &scale.sets.lengths, Some(&shared.old), name, &mut outcome)?;
-            positions(&model, name, &mut outcome);
         }
         outcome.text = vec![format!("weights {}", digest(&model))];
+        Ok(outcome)
+    }
+
+    /// Position tables of arms, after training where they have one.
+    fn positions(&mut self, job: &Job, arms: &[(String, f64)], device: Device) -> Result<Outcome> {
+        let scale = &job.scale;
+        let shared = self.shared(job, device)?;
+        let mut outcome = Outcome::default();
+        for (name, learning_rate) in arms {
+            let arm =
+                arm(name, scale.components, scale.tune.batch as i64).context("an arm of this experiment")?;
+            let mut model = learn::start(&shared.base, &arm)?;
+            let schedule = Schedule { learning_rate: *learning_rate, ..scale.tune.clone() };
+            learn::tune(&mut model, &arm, &schedule, scale.world.look.side_px, &shared.data, |_, _| Ok(()))?;
+            cosines(&model, name, &mut outcome);
+        }
         Ok(outcome)
     }
 
@@ -163,13 +181,13 @@ fn oracle(job: &Job) -> Outcome {
     outcome
 }
 
-/// Cosines between rows of the position table of texts, row by row, of every eighth row.
-fn positions(model: &Clip, arm: &str, outcome: &mut Outcome) {
+/// Cosines between the first rows of the position table of texts, row by row.
+fn cosines(model: &Clip, arm: &str, outcome: &mut Outcome) {
     let table = model.positions();
-    let rows: Vec<usize> = (0..table.rows()).step_by(TABLE_STEP).collect();
+    let rows: Vec<usize> = (0..TABLE_ROWS.min(table.rows())).step_by(TABLE_STEP).collect();
     for &row in &rows {
         let cosines = rows.iter().map(|&other| table.cosine(row, other)).collect();
-        outcome.put("positions", arm, &format!("row-{row}"), cosines);
+        outcome.put("position-table", arm, &format!("row-{row}"), cosines);
     }
 }
 

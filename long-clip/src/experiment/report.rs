@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use common::claims::Declared;
-use common::outcome;
 use common::report::{Circumstances, DataFile, Report, Section, number};
+use common::{outcome, stats};
 
 use super::analysis::{Finished, judge};
-use super::design::{Preset, Scale};
+use super::design::{Preset, Scale, Work};
 use super::tables;
 
 /// The report of a finished design; its figures are written below `folder`. `companion` holds the findings on real data.
@@ -36,7 +36,6 @@ pub fn report(
             design.seeds.len()
         ),
     };
-    let jobs = finished.bases.iter().chain(&finished.candidates).chain(&finished.compared);
     let mut sections = tables::sections(finished, folder)?;
     sections.extend(companion);
     let present =
@@ -47,7 +46,7 @@ pub fn report(
         setup: setup(finished),
         deviations: deviations(),
         sections,
-        compute: outcome::cost(jobs.map(|(_, outcome)| outcome), around.workers, around.wall_s),
+        compute: compute(finished, around),
         data: DataFile::all_of(&around.data, present)?,
         determinism: determinism(finished, around),
         limits: limits(finished),
@@ -55,6 +54,22 @@ pub fn report(
     };
     report.summary = summary(&report, finished);
     Ok(report)
+}
+
+/// What the run cost; bases that a job found on disk were paid for before.
+fn compute(finished: &Finished, around: &Circumstances) -> BTreeMap<String, String> {
+    let jobs = finished.bases.iter().chain(&finished.candidates).chain(&finished.compared);
+    let mut cost = outcome::cost(jobs.map(|(_, outcome)| outcome), around.workers, around.wall_s);
+    let bases = || finished.bases.iter().filter(|(job, _)| matches!(job.work, Work::Base { .. }));
+    let trained: Vec<f64> = bases().filter(|(_, o)| !o.curve.is_empty()).map(|(_, o)| o.cpu_s).collect();
+    let kept = bases().count() - trained.len();
+    if kept > 0 {
+        let each = stats::mean(&trained)
+            .map_or(String::new(), |mean| format!("; the others took {} s each", number(mean, 0)));
+        let found = format!("{kept} of {}, their training is not in the times{each}", bases().count());
+        cost.insert("bases found on disk, trained by an earlier start of this run".to_owned(), found);
+    }
+    cost
 }
 
 fn summary(report: &Report, finished: &Finished) -> Vec<String> {
@@ -196,10 +211,11 @@ fn limits(finished: &Finished) -> Vec<String> {
     let mut all = vec![
         format!("{} seeds: differences of a few hundredths are below what the intervals can tell. The interval covers initialisation, training order and test scenes together.", finished.design.seeds.len()),
         "One seed chose the learning rates, from three values; where the best is at the edge of the three, a better one may lie outside.".to_owned(),
-        format!("{} steps of fine-tuning: what plain interpolation damaged is still being repaired when training ends, as the curves of the section on training show. A longer schedule could close the gaps of E2 and E2z.", finished.design.scale.tune.steps),
+        format!("{} steps of fine-tuning, matched by number: the gaps of E2 and E2z belong to this budget, and the curves of the section on training show how they move; a longer schedule could close or widen them.", finished.design.scale.tune.steps),
         "A world of six shapes and eight colours needs few directions in feature space; principal components of a batch may mean less here than in photographs. That limits what E4 says about CLIP.".to_owned(),
         "Long captions end at about 110 tokens: rows beyond are never read, so nothing is said about texts of 110 to 248 tokens.".to_owned(),
         "The first sentence names the large object, which alone tells many scenes apart: E7's loss depends on how much it tells.".to_owned(),
+        "The short captions of A13 are not the summaries that short retrieval is measured with, so that its short recall falls for that reason alone; E7 is judged on long captions.".to_owned(),
     ];
     if finished.design.preset == Preset::Full {
         all.retain(|limit| !limit.starts_with("Long captions end"));

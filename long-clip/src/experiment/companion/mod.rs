@@ -13,14 +13,14 @@ use common::report::Section;
 use crate::tokenizer::Tokenizer;
 
 /// Data sets that this reads.
-pub(super) const DATA_SETS: [&str; 4] = ["clip-bpe", "nlvr-v1", "imageinwords", "coco-ccby-29"];
+pub(crate) const DATA_SETS: [&str; 4] = ["clip-bpe", "nlvr-v1", "imageinwords", "coco-ccby-29"];
 
 /// Findings on the data sets below `root`; those that need one of the `missing` are left out. `made` are long captions of the
 /// drawn world.
 ///
 /// # Errors
 /// Files that cannot be read or are not what they should be, figures that cannot be written.
-pub(super) fn sections(
+pub(crate) fn sections(
     root: &Path,
     missing: &[String],
     made: &[String],

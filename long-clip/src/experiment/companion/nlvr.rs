@@ -185,7 +185,7 @@ pub(super) fn section(records: &[Record], tokenizer: &Tokenizer, folder: &Path) 
     Ok(Section {
         title: "NLVR: from scene graphs to long captions".to_owned(),
         text: vec![format!(
-            "NLVR has {} images with a human sentence and an exact scene graph. The {} distinct sentences are short, each stands with several images, and {} of the records are marked true: a human sentence is no name of one scene. A caption made from the graph (counts, then each object with size, colour, shape, cell and box, in random order) is one in the end, and needs many sentences for it.",
+            "NLVR has {} images with a human sentence and an exact scene graph. The {} distinct sentences are short, each stands with several images, and {} of the records are marked true: a human sentence is no name of one scene. A caption made from the graph (counts, then each object with size, colour, shape, cell and box, in random order) names most scenes in the end, and needs many sentences for it; what is left are scenes that such a description cannot tell apart.",
             records.len(),
             distinct.len(),
             true_ones

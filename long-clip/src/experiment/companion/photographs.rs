@@ -19,7 +19,7 @@ pub(super) fn section(folder: &Path) -> Result<Section> {
     paths.sort();
     let (mut kept, mut shifted, mut largest, mut sizes) = (Vec::new(), 0, 0, Vec::new());
     for path in &paths {
-        let picture = preprocess::read(path)?;
+        let picture = preprocess::read(&folder.join(path))?;
         let (width, height) = (picture.width(), picture.height());
         let (short, long) = (width.min(height), width.max(height));
         kept.push(SIDE as f64 / (SIDE * long / short) as f64);

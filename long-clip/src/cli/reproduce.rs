@@ -1,6 +1,4 @@
 //! `reproduce`: the experiment, and the hidden `worker` that carries out its jobs.
-#![expect(clippy::print_stderr, reason = "the command talks to its user")]
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,14 +11,12 @@ use common::workers::{Job as _, serve};
 use common::{claims, interrupt};
 use tch::Device;
 
-use super::analysis::{CHOOSING, choose};
-use super::companion;
-use super::design::{Design, Job, Preset};
-use super::{Finished, Worker, report};
+use crate::experiment::design::{Design, Job, Preset};
+use crate::experiment::{CHOOSING, DATA_SETS, Finished, Worker, choose, companion, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// How much to train
     #[arg(long, value_enum, default_value = "quick")]
     preset: PresetName,
@@ -30,9 +26,9 @@ pub struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum PresetName {
-    /// Two seeds, the main arms, a short schedule: within two minutes on two cores, indicative only
+    /// Two seeds, the main arms, a short schedule: within a minute on two cores, indicative only
     Quick,
-    /// The verdict preset: five seeds, all arms, a learning-rate sweep; about an hour on two cores
+    /// The verdict preset: five seeds, all arms, a learning-rate sweep; within a quarter of an hour on two idle cores
     Cpu,
     /// Larger images, networks, captions and batches: for a GPU
     Full,
@@ -40,7 +36,7 @@ enum PresetName {
 
 /// Options of `worker`.
 #[derive(Debug, Args)]
-pub struct WorkerArguments {
+pub(super) struct WorkerArguments {
     #[command(flatten)]
     options: WorkerOptions,
     /// Folder of trained bases
@@ -52,7 +48,7 @@ pub struct WorkerArguments {
 ///
 /// # Errors
 /// A device that is not there, broken pipes.
-pub fn work(arguments: &WorkerArguments) -> Result<()> {
+pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
     // The parent decides when to stop: a worker finishes its job.
     interrupt::listen();
     tch::set_num_threads(1);
@@ -66,7 +62,7 @@ pub fn work(arguments: &WorkerArguments) -> Result<()> {
 ///
 /// # Errors
 /// Missing data, failed jobs, an unwritable folder.
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let design = match arguments.preset {
         PresetName::Quick => Design::quick(),
         PresetName::Cpu => Design::cpu(),
@@ -76,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let experiment = Experiment::of("long-clip", env!("CARGO_MANIFEST_DIR"), design.preset.name());
     let options = &arguments.options;
     let root = options.data_root(&experiment);
-    let missing = missing_each(&root, &companion::DATA_SETS, design.preset == Preset::Quick)?;
+    let missing = missing_each(&root, &DATA_SETS, design.preset == Preset::Quick)?;
     if !missing.is_empty() {
         eprintln!("note: the comparison with real data is left out where its data are missing");
     }
@@ -108,11 +104,12 @@ fn carry_through(
         Some((job, outcome)) => repeat_check(&conduct.workers, job, outcome, &conduct.folder)?,
         None => "not run".to_owned(),
     };
-    let companion = companion::sections(&conduct.data, &missing, &made(&design), &conduct.folder)?;
-    let values = Values::collect(bases.iter().chain(&compared).map(|(_, outcome)| outcome));
+    let companion = companion(&conduct.data, &missing, &made(&design), &conduct.folder)?;
+    let Some(pictures) = phase("position tables", &design.pictures(&chosen))? else { return Ok(None) };
+    let values = Values::collect(bases.iter().chain(&compared).chain(&pictures).map(|(_, outcome)| outcome));
     let finished = Finished { design, bases, candidates, chosen, compared, values };
     let around = conduct.circumstances(experiment, missing, device, repeated);
-    let report = report(declared, &finished, (companion, &companion::DATA_SETS), &around, &conduct.folder)?;
+    let report = report(declared, &finished, (companion, &DATA_SETS), &around, &conduct.folder)?;
     report.write(&conduct.folder)?;
     Ok(Some(report))
 }
