@@ -2,11 +2,11 @@
 #![expect(clippy::print_stdout, reason = "the answer goes to standard output")]
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use common::nn::gemm;
 use common::seed;
+use cpu_time::ProcessTime;
 use long_clip::checkpoint::{self, Format, Options};
 use long_clip::config::ModelConfig;
 use long_clip::data::{self, Reading};
@@ -73,7 +73,7 @@ fn model(work: &Path, positions: usize) -> Result<Clip> {
 fn share_of_peak(multiplications: f64, seconds: f64) -> f64 {
     let ones = Tensor::ones([1024, 1024], (Kind::Float, Device::Cpu));
     let time = |_| {
-        let started = Instant::now();
+        let started = ProcessTime::now();
         let _product = gemm::linear(&ones, &ones, None);
         started.elapsed().as_secs_f64()
     };
@@ -101,7 +101,7 @@ fn image(work: &Path) -> Result<Value> {
     Tensor::write_safetensors(&[("images", &images)], work.join("images.safetensors"))?;
     let encode = || -> Result<Tensor> { Ok(normalised(&model.encode_image(&images)?)) };
     drop(encode()?); // compiled kernels
-    let started = Instant::now();
+    let started = ProcessTime::now();
     let found = encode()?;
     let seconds = started.elapsed().as_secs_f64();
     let (width, tokens) = (768.0, 50.0);
@@ -128,7 +128,7 @@ fn text(work: &Path, positions: usize, count: usize) -> Result<Value> {
         captions.iter().map(|text| tokenizer.tokenize(text, positions, Specials::Meant).ids).collect();
     let encode = || encode::texts(&model, &ids, BATCH_TOKENS, |_| true);
     drop(encode()?);
-    let started = Instant::now();
+    let started = ProcessTime::now();
     let found = encode()?.context("nothing stops it")?;
     let seconds = started.elapsed().as_secs_f64();
     let one = |ids: &Vec<i64>| {
@@ -175,7 +175,7 @@ fn zero_shot(work: &Path) -> Result<Value> {
         Ok(classifier(&found, templates.len() as i64))
     };
     drop(build()?);
-    let started = Instant::now();
+    let started = ProcessTime::now();
     let weights = build()?;
     let seconds = started.elapsed().as_secs_f64();
     Ok(json!({"seconds": seconds, "items": CLASSES * TEMPLATES, "values": features(&weights)}))
@@ -187,7 +187,7 @@ fn preprocessing() -> Result<Value> {
         Ok(preprocess::prepare(&std::fs::read(path)?, &path.display().to_string(), 224, Rules::OpenAi)?)
     };
     drop(one(&paths[0])?);
-    let started = Instant::now();
+    let started = ProcessTime::now();
     let tensors: Result<Vec<Vec<f32>>> = paths.iter().map(one).collect();
     let seconds = started.elapsed().as_secs_f64();
     // A checksum that any other byte changes.
@@ -210,7 +210,7 @@ fn tokenizer() -> Result<Value> {
     let captions = captions?;
     let tokenizer = open_tokenizer()?;
     tokenizer.encode("“warm”", Specials::Meant);
-    let started = Instant::now();
+    let started = ProcessTime::now();
     let ids: Vec<Vec<i64>> = captions.iter().map(|text| tokenizer.encode(text, Specials::Meant)).collect();
     let seconds = started.elapsed().as_secs_f64();
     let sum =
@@ -230,7 +230,7 @@ fn metrics(work: &Path, images: usize, texts: usize) -> Result<Value> {
     }
     let bytes: Vec<u8> = similarities.iter().flat_map(|value| value.to_le_bytes()).collect();
     std::fs::write(work.join("similarities.bin"), bytes)?;
-    let started = Instant::now();
+    let started = ProcessTime::now();
     let ranks = ranks_of_similarities(&similarities, &owner, images);
     let recall = |ranks: &[usize], k| recall_at(ranks, k).unwrap_or_default();
     let values: Vec<f64> = [1, 5, 10]

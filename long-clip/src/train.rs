@@ -149,8 +149,18 @@ pub struct Material<'a> {
     pub rules: Rules,
 }
 
-/// Trains a model. `observe` is told of each step (number, of how many, its losses) and returns `false` to stop there; a stopped run
-/// leaves a checkpoint.
+/// What a run does after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Goes on.
+    Step,
+    /// Writes a checkpoint, then goes on.
+    Save,
+    /// Writes a checkpoint and stops.
+    Stop,
+}
+
+/// Trains a model. `observe` is told of each step (number, of how many, its losses) and says what is next.
 ///
 /// Same material, settings, seed and thread count give the same bits, whether or not the run was stopped and resumed.
 ///
@@ -162,7 +172,7 @@ pub fn train(
     config: &TrainConfig,
     run_seed: u64,
     checkpoints: &Checkpoints,
-    mut observe: impl FnMut(usize, usize, Losses) -> bool,
+    mut observe: impl FnMut(usize, usize, Losses) -> Next,
 ) -> Result<History, TrainError> {
     check(model, material.items.len(), config)?;
     if let Some(scale) = config.first_scale {
@@ -188,21 +198,28 @@ pub fn train(
         history.stopped = false;
     }
     while place.epoch < config.epochs {
-        let plan = plan(material, model, config, run_seed, place.epoch);
-        let rest = &plan[place.in_epoch..];
-        let go_on =
-            run_epoch(model, material, config, rest, &mut optimiser, &mut place, &mut history, &mut observe)?;
+        let plan = plan(material, config, run_seed, place.epoch);
+        let next = run_epoch(
+            model,
+            material,
+            config,
+            &plan,
+            &mut optimiser,
+            &mut place,
+            &mut history,
+            &mut observe,
+        )?;
         if place.in_epoch == per_epoch {
             let mean = place.sums.map(|sum| sum / per_epoch as f64);
             history.epochs.push(Losses { total: mean[0], long: mean[1], short: mean[2] });
             place = Place { epoch: place.epoch + 1, ..Place::default() };
         }
-        history.stopped = !go_on && history.step < steps;
-        if place.epoch < config.epochs {
+        history.stopped = next == Next::Stop && history.step < steps;
+        if place.epoch < config.epochs && next != Next::Step {
             let tensors = tensors(model, &optimiser);
             checkpoints.write(&identity, history.step, &tensors, &(place, &history))?;
         }
-        if !go_on {
+        if next == Next::Stop {
             break;
         }
     }
@@ -234,75 +251,76 @@ fn check(model: &Clip, pairs: usize, config: &TrainConfig) -> Result<(), TrainEr
     Ok(())
 }
 
-/// Pairs of one step: their places and ids.
-struct Planned {
-    rows: Vec<usize>,
-    long: Vec<Vec<i64>>,
-    short: Vec<Vec<i64>>,
+/// Batches of an epoch, and which caption of each item it takes.
+struct Plan {
+    batches: Vec<Vec<usize>>,
+    chosen: Vec<usize>,
 }
 
 /// Whole batches of an epoch in an order of its own.
-fn plan(
-    material: Material<'_>,
-    model: &Clip,
-    config: &TrainConfig,
-    run_seed: u64,
-    epoch: usize,
-) -> Vec<Planned> {
-    let context = model.config.text.context_length as usize;
+fn plan(material: Material<'_>, config: &TrainConfig, run_seed: u64, epoch: usize) -> Plan {
     let mut rng = seed::rng(run_seed, "captions", epoch as u64);
     let chosen: Vec<usize> =
         material.items.iter().map(|item| rng.random_range(0..item.captions.len())).collect();
-    let batches: Vec<Vec<usize>> = if config.length_buckets {
-        let lengths: Vec<usize> =
-            material.items.iter().zip(&chosen).map(|(item, &caption)| item.captions[caption].len()).collect();
+    let mut batches: Vec<Vec<usize>> = if config.length_buckets {
+        let text = |(item, &caption): (&Item, &usize)| item.captions[caption].len();
+        let lengths: Vec<usize> = material.items.iter().zip(&chosen).map(text).collect();
         length_buckets(&lengths, config.batch, run_seed, epoch)
     } else {
         let mut rows: Vec<usize> = (0..material.items.len()).collect();
         rows.shuffle(&mut seed::rng(run_seed, "shuffle", epoch as u64));
         rows.chunks(config.batch).map(<[usize]>::to_vec).collect()
     };
-    let ids = |text: &str| material.tokenizer.tokenize(text, context, Specials::Neutral).ids;
-    let planned = |rows: Vec<usize>| {
-        let text = |&row: &usize| &material.items[row].captions[chosen[row]];
-        let long = rows.par_iter().map(|row| ids(text(row))).collect();
-        let short = match config.objective.short {
-            Some(_) => rows.par_iter().map(|row| ids(&first_sentence(text(row)))).collect(),
-            None => Vec::new(),
-        };
-        Planned { long, short, rows }
-    };
-    batches.into_iter().filter(|rows| rows.len() == config.batch).map(planned).collect()
+    batches.retain(|rows| rows.len() == config.batch);
+    Plan { batches, chosen }
 }
 
-/// Steps of an epoch until it is over or `observe` says so; images are decoded by other threads meanwhile.
+/// A pair as the towers take it; the short text is there when the objective has some.
+type Pair = (Vec<f32>, Vec<i64>, Option<Vec<i64>>);
+
+fn pair(
+    material: Material<'_>,
+    config: &TrainConfig,
+    model: (usize, usize),
+    row: usize,
+    caption: usize,
+) -> Result<Pair, ImageError> {
+    let (side, context) = model;
+    let item = &material.items[row];
+    let image = encode::prepared(&item.image, side, material.rules)?;
+    let ids = |text: &str| material.tokenizer.tokenize(text, context, Specials::Neutral).ids;
+    let text = &item.captions[caption];
+    let short = config.objective.short.is_some().then(|| ids(&first_sentence(text)));
+    Ok((image, ids(text), short))
+}
+
+/// Steps of an epoch until it is over or `observe` wants something else; images are decoded by other threads meanwhile.
 #[expect(clippy::too_many_arguments, reason = "the state of a run, taken apart for the borrow checker")]
 fn run_epoch(
     model: &Clip,
     material: Material<'_>,
     config: &TrainConfig,
-    plan: &[Planned],
+    plan: &Plan,
     optimiser: &mut Optimiser,
     place: &mut Place,
     history: &mut History,
-    observe: &mut impl FnMut(usize, usize, Losses) -> bool,
-) -> Result<bool, TrainError> {
-    let side = model.config.vision.image_px as usize;
+    observe: &mut impl FnMut(usize, usize, Losses) -> Next,
+) -> Result<Next, TrainError> {
+    let sizes = (model.config.vision.image_px as usize, model.config.text.context_length as usize);
+    let rest = &plan.batches[place.in_epoch..];
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(2);
         scope.spawn(move || {
-            for planned in plan {
-                let decode =
-                    |&row: &usize| encode::prepared(&material.items[row].image, side, material.rules);
-                let decoded: Vec<Result<Vec<f32>, ImageError>> =
-                    planned.rows.par_iter().map(decode).collect();
-                if sender.send((planned, decoded)).is_err() {
+            for rows in rest {
+                let pair = |&row: &usize| pair(material, config, sizes, row, plan.chosen[row]);
+                let pairs: Vec<Result<Pair, ImageError>> = rows.par_iter().map(pair).collect();
+                if sender.send(pairs).is_err() {
                     return; // the receiver has stopped
                 }
             }
         });
-        for (planned, decoded) in receiver {
-            let losses = one_step(model, planned, decoded, config, optimiser, history).map_err(|source| {
+        for pairs in receiver {
+            let losses = one_step(model, pairs, config, optimiser, history).map_err(|source| {
                 TrainError::Step { epoch: place.epoch + 1, step: history.step + 1, source }
             })?;
             place.in_epoch += 1;
@@ -310,29 +328,29 @@ fn run_epoch(
             for (sum, loss) in place.sums.iter_mut().zip([losses.total, losses.long, losses.short]) {
                 *sum += loss;
             }
-            if !observe(history.step, history.steps, losses) {
-                return Ok(false);
+            let next = observe(history.step, history.steps, losses);
+            if next != Next::Step {
+                return Ok(next);
             }
         }
-        Ok(true)
+        Ok(Next::Step)
     })
 }
 
 fn one_step(
     model: &Clip,
-    planned: &Planned,
-    decoded: Vec<Result<Vec<f32>, ImageError>>,
+    pairs: Vec<Result<Pair, ImageError>>,
     config: &TrainConfig,
     optimiser: &mut Optimiser,
     history: &mut History,
 ) -> Result<Losses, StepError> {
     let (mut images, mut long, mut short) = (Vec::new(), Vec::new(), Vec::new());
-    for (i, image) in decoded.into_iter().enumerate() {
-        match image {
-            Ok(image) => {
+    for pair in pairs {
+        match pair {
+            Ok((image, text, first)) => {
                 images.push(image);
-                long.push(planned.long[i].clone());
-                short.extend(planned.short.get(i).cloned());
+                long.push(text);
+                short.extend(first);
             }
             Err(error) => {
                 let problem = error.to_string();

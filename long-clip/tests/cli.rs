@@ -54,7 +54,8 @@ fn what_is_cut_off_is_counted_and_shown() {
     let out = succeeds(here, &["tokens", "texts.txt", "--context", "5", "--merges", "merges.txt", "--lines"]);
     let last: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert_eq!((&last["tokens"], &last["cut_off"]), (&8.into(), &"n the blue".into()));
-    fs::write(here.join("texts.jsonl"), "{\"image\": \"x\", \"caption\": \"the red\"}\n{\"x\": 1}\n").unwrap();
+    fs::write(here.join("texts.jsonl"), "{\"image\": \"x\", \"caption\": \"the red\"}\n{\"x\": 1}\n")
+        .unwrap();
     let error = fails(here, &["tokens", "texts.jsonl", "--merges", "merges.txt"]);
     assert!(error.starts_with("error: texts.jsonl:2: none of the keys `caption`"), "{error}");
     let error = fails(here, &["tokens", "texts.txt", "--context", "1", "--merges", "merges.txt"]);

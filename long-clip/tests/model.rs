@@ -5,8 +5,8 @@ mod toy;
 
 use common::testing::{max_difference, torch_rng};
 use long_clip::model::{Clip, ModelError, normalised};
-use long_clip::position::PositionTable;
 use long_clip::pcm::AxesGradient;
+use long_clip::position::PositionTable;
 use long_clip::step::{Batch, Objective, Optimiser, ShortObjective, StepError, gradients};
 use long_clip::stretch::Stretch;
 use tch::{Device, Kind, Tensor};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
@@ -18,7 +18,7 @@ use crate::pcm::AxesGradient;
 use crate::step::{Objective, ShortObjective};
 use crate::stretch::Stretch;
 use crate::tokenizer::Tokenizer;
-use crate::train::{History, Material, TrainConfig, train};
+use crate::train::{History, Material, Next, TrainConfig, train};
 
 /// Options of `train`.
 #[derive(Debug, Args)]
@@ -151,6 +151,8 @@ impl Settings {
 
 /// Folder below the model's in which a run keeps its checkpoints until it is done.
 const CHECKPOINTS: &str = "checkpoints";
+/// Time between checkpoints.
+const BETWEEN: Duration = Duration::from_secs(300);
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     interrupt::listen();
@@ -222,6 +224,7 @@ fn carry_out(
     config: &TrainConfig,
 ) -> Result<History> {
     let started = Instant::now();
+    let mut saved = started;
     let limit_s = arguments.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
     let checkpoints = Checkpoints { folder: Some(arguments.out.join(CHECKPOINTS)), resume: arguments.resume };
     let bar = progress::bar("training", 0, arguments.machine.quiet);
@@ -242,7 +245,14 @@ fn carry_out(
                 );
             });
         }
-        !interrupt::asked() && started.elapsed().as_secs_f64() < limit_s
+        if interrupt::asked() || started.elapsed().as_secs_f64() >= limit_s {
+            return Next::Stop;
+        }
+        if saved.elapsed() < BETWEEN {
+            return Next::Step;
+        }
+        saved = Instant::now();
+        Next::Save
     });
     bar.finish_and_clear();
     Ok(history?)
