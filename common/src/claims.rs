@@ -51,6 +51,9 @@ pub struct Claim {
     pub text: String,
     /// Section or table of the paper.
     pub source: String,
+    /// What the paper reports, in words, where it was available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paper: Option<String>,
     /// Metric by the name the experiment knows.
     pub metric: String,
     /// Unit of the metric.
@@ -252,8 +255,11 @@ pub fn judge(
         }
     }
     let (verdict_direction, why) = combine(claim.needs, gives_verdicts, &parts);
-    let verdict_value =
-        "not comparable: scaled-down setting, and the published numbers were not available".to_owned();
+    let verdict_value = match claim.paper {
+        Some(_) => "not comparable: scaled-down setting",
+        None => "not comparable: scaled-down setting, and the published numbers were not available",
+    }
+    .to_owned();
     JudgedClaim { claim: claim.clone(), parts, verdict_direction, verdict_value, why }
 }
 
@@ -345,6 +351,7 @@ mod tests {
             id: name("C"),
             text: name("t"),
             source: name("s"),
+            paper: None,
             metric: name("m"),
             unit: name("u"),
             higher_is_better: true,

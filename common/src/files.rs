@@ -168,6 +168,14 @@ pub fn make_folder(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).map_err(|source| FileError::new(path, "making the folder", source))
 }
 
+/// A file to read from.
+///
+/// # Errors
+/// [`FileError`] when it is missing or unreadable.
+pub fn open(path: &Path) -> Result<File, FileError> {
+    File::open(path).map_err(|source| FileError::new(path, "reading", source))
+}
+
 /// Content of a file.
 ///
 /// # Errors

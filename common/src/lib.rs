@@ -2,7 +2,7 @@
 //!
 //! | half | modules | needs libtorch |
 //! |---|---|---|
-//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`], [`pipe`], [`memory`], [`workers`], [`outcome`], [`residual`] | no |
+//! | pure | [`formats`], [`metrics`], [`stats`], [`claims`], [`report`], [`figure`], [`environment`], [`seed`], [`data`], [`files`], [`run`], [`progress`], [`interrupt`], [`pipe`], [`memory`], [`workers`], [`outcome`], [`residual`], [`torch_file`] | no |
 //! | text | `text`, `corpora` | no (feature `text`) |
 //! | tensor | `device`, `tensor`, `nn`, `crf`, `optim`, `tagging`, `train`, `testing` | yes (feature `tensor`, on by default) |
 //! | cli | `cli`: verbs and options that several commands have | yes (feature `cli`) |
@@ -24,6 +24,7 @@ pub mod residual;
 pub mod run;
 pub mod seed;
 pub mod stats;
+pub mod torch_file;
 pub mod workers;
 
 #[cfg(feature = "cli")]

@@ -40,6 +40,11 @@ struct Case {
     /// Arguments of both sides before the working folder.
     #[serde(default)]
     arguments: Vec<String>,
+    /// Arguments of one side before those of both.
+    #[serde(default)]
+    ours_arguments: Vec<String>,
+    #[serde(default)]
+    peer_arguments: Vec<String>,
     note: String,
 }
 
@@ -52,6 +57,9 @@ struct Answer {
     /// The most memory that the process had, of cases that measure it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     peak_bytes: Option<u64>,
+    /// Part of the multiplications that the machine can do in that time, of cases that measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    share_of_peak: Option<f64>,
 }
 
 pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
@@ -71,8 +79,8 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         let mut ours = Command::new(root.join("target/debug/examples").join(&case.ours));
         let mut peer = Command::new(&python);
         peer.arg(folder.join(&case.peer));
-        ours.args(&case.arguments).arg(&work);
-        peer.args(&case.arguments).arg(&work);
+        ours.args(&case.ours_arguments).args(&case.arguments).arg(&work);
+        peer.args(&case.peer_arguments).args(&case.arguments).arg(&work);
         let (mut mine, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..arguments.rounds {
             mine.push(answer(&mut ours).with_context(|| format!("{}: {}", case.name, case.ours))?);
@@ -142,6 +150,9 @@ fn summary(case: &Case, ours: &[Answer], peer: &[Answer]) -> Result<serde_json::
     let ratio = mine / theirs;
     if let (Some(mine), Some(theirs)) = (ours[0].peak_bytes, peer[0].peak_bytes) {
         println!("{:10} largest memory: ours {mine} bytes, peer {theirs} bytes", case.name);
+    }
+    if let Some(share) = ours.iter().filter_map(|answer| answer.share_of_peak).reduce(f64::max) {
+        println!("{:10} ours reaches {:.0} % of the measured peak", case.name, 100.0 * share);
     }
     println!(
         "{:10} ours {mine:12.0}/s  peer {theirs:12.0}/s  ratio {ratio:7.2}  target {:5.1}  {}",

@@ -5,8 +5,8 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::heat_map;
 use super::{Distribution, Figure, Named, PALETTE, Panel};
+use super::{heat_map, tiles};
 use crate::stats;
 
 pub(super) type Area<B> = DrawingArea<B, Shift>;
@@ -34,6 +34,7 @@ impl Figure {
             Self::Bars { bars, .. } => (860, 130 + bars.len() as u32 * ROW_HEIGHT),
             Self::Distributions { panels, .. } => (760, 90 + panels.len() as u32 * 150),
             Self::HeatMap { rows, columns, .. } => heat_map::size(rows, columns),
+            Self::Tiles { groups, .. } => tiles::size(groups),
             Self::Curves { .. } | Self::Scatter { .. } | Self::Frontier { .. } => (760, 460),
         }
     }
@@ -51,6 +52,8 @@ impl Figure {
             Self::HeatMap { title, value, rows, columns, values, framed } => {
                 heat_map::draw(area, scale, [title, value], [rows, columns], values, framed)
             }
+            // An SVG has scale 1; its tiles are added as images.
+            Self::Tiles { title, groups } => tiles::draw(area, scale, title, groups, scale > 1),
             Self::Bars { title, value, parts, bars } => stacked(area, scale, title, value, parts, bars),
         }?;
         area.present().map_err(text)
@@ -163,7 +166,30 @@ fn curves<B: DrawingBackend>(
             move |(x, y)| PathElement::new([(x, y), (x + 18 * scale as i32, y)], ink.stroke_width(3 * scale));
         chart.draw_series(bold).map_err(text)?.label(name).legend(key);
     }
-    legend(&mut chart, scale)
+    legend_at(&mut chart, scale, freest_corner(&points()))
+}
+
+/// The corner with the fewest points; the lower right one of equals.
+fn freest_corner(points: &[[f64; 2]]) -> SeriesLabelPosition {
+    let axis = |at: usize| room(points.iter().map(|point| point[at]).collect::<Vec<_>>().into_iter());
+    let (x, y) = (axis(0), axis(1));
+    let share = |value: f64, range: &Range<f64>| (value - range.start) / (range.end - range.start);
+    let inside = |right: bool, upper: bool| {
+        let near = |share: f64, high: bool| if high { share > 0.62 } else { share < 0.38 };
+        let within = |point: &&[f64; 2]| near(share(point[0], &x), right) && near(share(point[1], &y), upper);
+        points.iter().filter(within).count()
+    };
+    let corners = [
+        (SeriesLabelPosition::LowerRight, inside(true, false)),
+        (SeriesLabelPosition::UpperLeft, inside(false, true)),
+        (SeriesLabelPosition::UpperRight, inside(true, true)),
+        (SeriesLabelPosition::LowerLeft, inside(false, false)),
+    ];
+    let least = corners.iter().map(|(_, n)| *n).min();
+    corners
+        .into_iter()
+        .find(|(_, n)| Some(*n) == least)
+        .map_or(SeriesLabelPosition::LowerRight, |(corner, _)| corner)
 }
 
 fn scatter<B: DrawingBackend>(

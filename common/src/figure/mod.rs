@@ -2,6 +2,7 @@
 
 mod draw;
 mod heat_map;
+mod tiles;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,6 +15,8 @@ use thiserror::Error;
 
 use crate::files::{self, FileError};
 use crate::report::FigureFile;
+
+pub use tiles::{Tile, TileGroup};
 
 /// Colours that stay apart for colour-blind readers (Okabe and Ito 2008).
 pub const PALETTE: [RGBColor; 7] = [
@@ -94,6 +97,13 @@ pub enum Figure {
         x: String,
         /// Panels from top to bottom, all with the same axis.
         panels: Vec<Distribution>,
+    },
+    /// Small images in rows under lines of text; some are framed.
+    Tiles {
+        /// Heading.
+        title: String,
+        /// Groups from top to bottom.
+        groups: Vec<TileGroup>,
     },
     /// A matrix as coloured cells between the tokens of two texts in any script; one cell of each row can be framed.
     #[serde(rename = "heat-map")]
@@ -191,6 +201,9 @@ pub fn save(figure: &Figure, folder: &Path, id: &str, caption: &str) -> Result<F
     let (width, height) = figure.size();
     let mut svg = String::new();
     figure.draw(&SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area(), 1).map_err(fail)?;
+    if let Figure::Tiles { groups, .. } = figure {
+        svg = tiles::embed(&svg, groups).map_err(fail)?;
+    }
     files::write_atomic(&folder.join(name("svg")), scalable(&svg).as_bytes())?;
     files::write_atomic(&folder.join(name("csv")), figure.csv().as_bytes())?;
     let png = folder.join(name("png"));
@@ -278,6 +291,17 @@ impl Figure {
                     }
                 }
             }
+            Self::Tiles { groups, .. } => {
+                out.push_str("group,row,place,tile,framed\n");
+                for (group, TileGroup { rows, .. }) in groups.iter().enumerate() {
+                    for (row, tiles) in rows {
+                        for (place, tile) in tiles.iter().enumerate() {
+                            let (row, name) = (quote(row), quote(&tile.name));
+                            let _ = writeln!(out, "{group},{row},{place},{name},{}", tile.framed);
+                        }
+                    }
+                }
+            }
             Self::Bars { parts, bars, .. } => {
                 out.push_str("bar,part,value\n");
                 for (name, lengths) in bars {
@@ -353,6 +377,19 @@ mod tests {
                 values: vec![vec![0.9, -0.1, 0.0], vec![0.2, 1.0, 0.5]],
                 framed: vec![Some(0), None],
             },
+            Figure::Tiles {
+                title: text("Tiles"),
+                groups: vec![TileGroup {
+                    text: vec![text("a query")],
+                    rows: vec![(
+                        text("A0"),
+                        vec![
+                            Tile { name: text("7"), side_px: 2, rgb: vec![200; 12], framed: true },
+                            Tile { name: text("8"), side_px: 2, rgb: vec![20; 12], framed: false },
+                        ],
+                    )],
+                }],
+            },
             Figure::Distributions {
                 title: text("Distributions"),
                 x: text("weight"),
@@ -379,6 +416,7 @@ mod tests {
             | Figure::Bars { title, .. }
             | Figure::Frontier { title, .. }
             | Figure::HeatMap { title, .. }
+            | Figure::Tiles { title, .. }
             | Figure::Distributions { title, .. }) = figure;
             assert!(
                 svg.contains(title.as_str()) && svg.contains("viewBox") && !svg.contains("NaN"),

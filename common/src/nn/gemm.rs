@@ -139,7 +139,7 @@ pub fn in_bfloat16<T>(forward: impl FnOnce() -> T) -> T {
 }
 
 /// The tensor as products take it here: in bfloat16 within [`in_bfloat16`].
-pub(crate) fn as_factor(tensor: &Tensor) -> Tensor {
+pub fn as_factor(tensor: &Tensor) -> Tensor {
     if IN_BFLOAT16.get() { tensor.to_kind(Kind::BFloat16) } else { tensor.shallow_clone() }
 }
 

@@ -66,7 +66,8 @@ pub(super) fn body(report: &Report) -> String {
 /// The table everybody reads.
 pub(super) fn claims(report: &Report) -> Table {
     let row = |claim: &JudgedClaim| {
-        let cells = [claim.claim.id.as_str(), &claim.claim.text, &claim.claim.source, "—"];
+        let paper = claim.claim.paper.as_deref().unwrap_or("—");
+        let cells = [claim.claim.id.as_str(), &claim.claim.text, &claim.claim.source, paper];
         let verdict = [claim.verdict_direction.label(), &claim.why, &claim.verdict_value];
         cells.into_iter().chain(verdict).map(str::to_owned).collect()
     };

@@ -21,7 +21,6 @@ mod error;
 mod import;
 mod manifest;
 mod npy;
-mod pickle;
 mod reader;
 mod segment;
 mod spool;

@@ -135,6 +135,33 @@ impl Packed {
         empty.index_copy(0, &places, rows).view([n_sentences, longest, width])
     }
 
+    /// `[rows]`, i64: the ids, of shorter sentences first, filled up with id 0.
+    pub fn ids(&self) -> &Tensor {
+        &self.ids
+    }
+
+    /// `[rows]`, i64: the place of each row's token in its sentence, from 0.
+    pub fn positions(&self) -> &Tensor {
+        &self.positions
+    }
+
+    /// `(sentences, tokens of each)` as they lie in the rows, shorter ones first, without the empty.
+    pub fn runs(&self) -> Vec<(i64, i64)> {
+        self.groups.iter().map(|group| (group.n_sentences, group.length)).collect()
+    }
+
+    /// Rows behind the last sentence, which only fill up the batch.
+    pub fn n_unused(&self) -> i64 {
+        self.ids.size()[0] - self.n_tokens()
+    }
+
+    /// Sentences as [`Self::runs`] have them: the place of each in the order given. Equal lengths keep their order.
+    pub fn sorted(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.lengths.len()).collect();
+        order.sort_by_key(|&sentence| self.lengths[sentence]);
+        order
+    }
+
     /// Rows of each group, then those that only fill up the batch.
     pub(super) fn row_counts(&self) -> Vec<i64> {
         let n_rows = self.ids.size()[0];
