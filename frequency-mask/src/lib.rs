@@ -1,0 +1,5 @@
+//! Frequency masking for detectors of generated images.
+
+pub mod augment;
+pub mod detector;
+pub mod mask;
