@@ -5,7 +5,7 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::heat_map;
+use super::{heat_map, pictures};
 use super::{Distribution, Figure, Named, PALETTE, Panel};
 use crate::stats;
 
@@ -34,6 +34,7 @@ impl Figure {
             Self::Bars { bars, .. } => (860, 130 + bars.len() as u32 * ROW_HEIGHT),
             Self::Distributions { panels, .. } => (760, 90 + panels.len() as u32 * 150),
             Self::HeatMap { rows, columns, .. } => heat_map::size(rows, columns),
+            Self::Pictures { columns, pictures, .. } => pictures::size(pictures, *columns),
             Self::Curves { .. } | Self::Scatter { .. } | Self::Frontier { .. } => (760, 460),
         }
     }
@@ -51,6 +52,7 @@ impl Figure {
             Self::HeatMap { title, value, rows, columns, values, framed } => {
                 heat_map::draw(area, scale, [title, value], [rows, columns], values, framed)
             }
+            Self::Pictures { title, columns, pictures } => pictures::draw(area, scale, title, pictures, *columns),
             Self::Bars { title, value, parts, bars } => stacked(area, scale, title, value, parts, bars),
         }?;
         area.present().map_err(text)
