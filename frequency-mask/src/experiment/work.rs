@@ -358,5 +358,5 @@ fn spectrum_of(crops: &[RgbImage]) -> AverageSpectrum {
 
 /// All panels share one range, so that they can be compared.
 fn spectrum_panel(name: &str, crops: &[RgbImage]) -> common::figure::Picture {
-    common::figure::Picture::grey(name, &spectrum_of(crops).values(), [1.2, 2.4])
+    common::figure::Picture::grey(name, &spectrum_of(crops).values(), [1.3, 2.8])
 }
