@@ -7,5 +7,6 @@ pub mod detector;
 pub mod experiment;
 pub mod generator;
 pub mod mask;
+pub mod score;
 pub mod spectrum;
 pub mod train;

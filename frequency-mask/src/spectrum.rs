@@ -64,6 +64,15 @@ impl AverageSpectrum {
     }
 }
 
+/// `log₁₀(1 + |F|)` of the grey values of a picture by row and column, the mean in the middle.
+pub fn of_picture(image: &RgbImage) -> Vec<Vec<f64>> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let grey = |pixel: &image::Rgb<u8>| pixel.0.iter().map(|byte| f64::from(*byte)).sum::<f64>() / 3.0;
+    let values: Vec<f64> = image.pixels().map(grey).collect();
+    let sum = log_magnitude(&values, width, height);
+    AverageSpectrum { width, height, sum, n: 1 }.values()
+}
+
 /// Grey values less the mean of their 3x3 surroundings: what is left is mostly noise and traces.
 fn residual(image: &RgbImage) -> Vec<f64> {
     let (width, height) = (i64::from(image.width()), i64::from(image.height()));

@@ -3,6 +3,7 @@
 pub(crate) mod layers;
 mod probe;
 mod resnet;
+mod saved;
 mod squeezenet;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use resnet::{ResNet, Variant};
+pub use saved::{Description, SavedError, threshold};
 
 /// Which network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
