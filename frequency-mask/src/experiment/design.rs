@@ -72,8 +72,10 @@ pub struct Design {
     pub settings: Vec<(Generator, Vec<String>)>,
     /// Generators of the test sets.
     pub generators: Vec<Generator>,
-    /// Sizes.
+    /// Sizes of the generators' work.
     pub sizes: Sizes,
+    /// Sizes of the detectors' work: of what the generators made, the first are taken.
+    pub detectors: Sizes,
 }
 
 /// What a job does.
@@ -143,28 +145,44 @@ const RATIO: f64 = 0.15;
 impl Design {
     /// A look within a minute or so.
     pub fn quick() -> Self {
+        let sizes = Sizes {
+            photographs: 30,
+            generator_steps: 40,
+            pool: 160,
+            training: 128,
+            validation: 32,
+            test: 48,
+            shifted: 24,
+            epochs: 2,
+            ..Self::cpu().sizes
+        };
         let arms = |arms: &[&str]| arms.iter().map(|arm| (*arm).to_owned()).collect::<Vec<_>>();
         Self {
             preset: Preset::Quick,
             seeds: vec![1, 2],
             settings: vec![(Generator::T4, arms(&["none", "pixel", "compat-all", "clean-all", "probe"]))],
             generators: vec![Generator::T4, Generator::T3, Generator::N],
-            sizes: Sizes {
-                photographs: 30,
-                generator_steps: 40,
-                pool: 160,
-                training: 128,
-                validation: 32,
-                test: 48,
-                shifted: 24,
-                epochs: 2,
-                ..Self::cpu().sizes
-            },
+            detectors: sizes.clone(),
+            sizes,
         }
     }
 
     /// The verdict preset.
     pub fn cpu() -> Self {
+        let sizes = Sizes {
+            photographs: usize::MAX,
+            generator_steps: 600,
+            pool: 800,
+            training: 400,
+            validation: 80,
+            test: 120,
+            shifted: 50,
+            input: 56,
+            epochs: 4,
+            batch: 32,
+            learning_rate: 3e-3,
+            fine_tuning_rate: 3e-4,
+        };
         let arms = |lists: &[&[&str]]| lists.concat().iter().map(|arm| (*arm).to_owned()).collect::<Vec<_>>();
         Self {
             preset: Preset::Cpu,
@@ -174,20 +192,9 @@ impl Design {
                 (Generator::N, arms(&[&MASKS, &CONTROLS])),
             ],
             generators: Generator::EACH.into(),
-            sizes: Sizes {
-                photographs: usize::MAX,
-                generator_steps: 600,
-                pool: 800,
-                training: 400,
-                validation: 80,
-                test: 120,
-                shifted: 50,
-                input: 56,
-                epochs: 4,
-                batch: 32,
-                learning_rate: 3e-3,
-                fine_tuning_rate: 3e-4,
-            },
+            // Set by the processor time alone.
+            detectors: Sizes { training: 240, validation: 60, test: 80, shifted: 32, epochs: 3, ..sizes.clone() },
+            sizes,
         }
     }
 
@@ -195,21 +202,23 @@ impl Design {
     pub fn full() -> Self {
         let cpu = Self::cpu();
         let all = cpu.settings[0].1.clone();
+        let sizes = Sizes {
+            generator_steps: 5000,
+            pool: 10_000,
+            training: 5000,
+            validation: 500,
+            test: 1000,
+            shifted: 1000,
+            epochs: 12,
+            batch: 64,
+            ..cpu.sizes.clone()
+        };
         Self {
             preset: Preset::Full,
             seeds: (1..=10).collect(),
             settings: vec![(Generator::T4, all.clone()), (Generator::N, all)],
-            sizes: Sizes {
-                generator_steps: 5000,
-                pool: 10_000,
-                training: 5000,
-                validation: 500,
-                test: 1000,
-                shifted: 1000,
-                epochs: 12,
-                batch: 64,
-                ..cpu.sizes.clone()
-            },
+            detectors: sizes.clone(),
+            sizes,
             ..cpu
         }
     }
@@ -243,7 +252,8 @@ impl Design {
 
     fn job(&self, work: Work, generator: Generator, arm: &str, seed: u64) -> Job {
         let tested = if work == Work::Detect { self.generators.clone() } else { vec![] };
-        Job { work, generator, arm: arm.to_owned(), seed, tested, sizes: self.sizes.clone() }
+        let sizes = if work == Work::Generate { &self.sizes } else { &self.detectors };
+        Job { work, generator, arm: arm.to_owned(), seed, tested, sizes: sizes.clone() }
     }
 }
 

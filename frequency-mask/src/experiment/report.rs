@@ -69,7 +69,7 @@ fn summary(report: &Report, finished: &Finished) -> Vec<String> {
 }
 
 fn setup(finished: &Finished) -> Vec<[String; 4]> {
-    let sizes = &finished.design.sizes;
+    let sizes = &finished.design.detectors;
     let parameters = finished.values.of("t4", "none", "parameters").first().copied().unwrap_or_default();
     let row = |cells: [String; 4]| cells;
     vec![
@@ -80,7 +80,7 @@ fn setup(finished: &Finished) -> Vec<[String; 4]> {
         row(["batch".into(), "128".into(), sizes.batch.to_string(), "short schedule".into()]),
         row(["order of operations".into(), "mask, resize to 256, blur and JPEG (p = 0.1 each; quality 30 or 100), crop 224, flip".into(), format!("the same without the resize, crop {}", sizes.input), "crops are small".into()]),
         row(["mask ratio".into(), "15 %".into(), "15 %; 5, 30, 50, 70 in the sweep".into(), "—".into()]),
-        row(["generators".into(), "published models".into(), format!("{} steps of 16 regions of 80 pixels", sizes.generator_steps), "time".into()]),
+        row(["generators".into(), "published models".into(), format!("{} steps of 16 regions of 80 pixels", finished.design.sizes.generator_steps), "time".into()]),
     ]
 }
 

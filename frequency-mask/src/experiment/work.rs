@@ -160,7 +160,7 @@ impl Lab {
         Ok(vec![common::outcome::Drawing { id, caption, figure }])
     }
 
-    /// Crops by the name of their pool, read once.
+    /// The first `n` crops of a pool, which is read once.
     fn pool(&mut self, generator: Option<Generator>, part: Part, n: usize) -> Result<Vec<RgbImage>> {
         let name = format!("{}-{}", generator.map_or("real", Generator::name), part.name());
         if !self.pools.contains_key(&name) {
@@ -170,7 +170,7 @@ impl Lab {
             };
             self.pools.insert(name.clone(), crops);
         }
-        Ok(self.pools[&name].clone())
+        Ok(self.pools[&name].iter().take(n).cloned().collect())
     }
 
     /// Trains a detector on real crops and fakes of one generator, and scores it on the test sets of all.
