@@ -5,7 +5,9 @@ use frequency_mask::mask::{Band, FrequencyMask, Kind, Mask, Masker};
 use image::RgbImage;
 
 fn image(side: u32) -> RgbImage {
-    RgbImage::from_fn(side, side, |x, y| image::Rgb([(x * 7 % 251) as u8, (y * 5 % 241) as u8, ((x + y) * 3 % 239) as u8]))
+    RgbImage::from_fn(side, side, |x, y| {
+        image::Rgb([(x * 7 % 251) as u8, (y * 5 % 241) as u8, ((x + y) * 3 % 239) as u8])
+    })
 }
 
 fn masks(criterion: &mut Criterion) {
@@ -14,7 +16,9 @@ fn masks(criterion: &mut Criterion) {
     for side in [64, 224, 256] {
         let image = image(side);
         for band in Band::EACH {
-            for (mode, frequency) in [("compat", FrequencyMask::compat(band)), ("clean", FrequencyMask::clean(band))] {
+            for (mode, frequency) in
+                [("compat", FrequencyMask::compat(band)), ("clean", FrequencyMask::clean(band))]
+            {
                 let mask = Mask::new(Kind::Frequency(frequency), 0.15).expect("a ratio between 0 and 1");
                 let masker = Masker::new(mask);
                 let mut index = 0;

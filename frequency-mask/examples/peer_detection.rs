@@ -63,13 +63,18 @@ fn training(detector: &Detector, set: &frequency_mask::data::Labelled) -> Result
     let config = Config { epochs: 1, batch: BATCH, ..Config::official(Some(mask)) };
     let labelled = Labelled { images: Images::Files(set.paths.clone()), labels: set.labels.clone() };
     // Both classes, as training asks for; the scores after the epoch are not timed.
-    let few = Labelled { images: Images::Files(set.paths[62..66].to_vec()), labels: set.labels[62..66].to_vec() };
+    let few =
+        Labelled { images: Images::Files(set.paths[62..66].to_vec()), labels: set.labels[62..66].to_vec() };
     let history = train(detector, labelled, &few, &config, 1, &Checkpoints::default(), |_| true)?;
     Ok(history.steps_s)
 }
 
 /// Every picture of the folder, from file to score; the weights and the scores of both sides are equal.
-fn detection(detector: &Detector, set: &frequency_mask::data::Labelled, work: &Path) -> Result<(f64, Vec<f64>)> {
+fn detection(
+    detector: &Detector,
+    set: &frequency_mask::data::Labelled,
+    work: &Path,
+) -> Result<(f64, Vec<f64>)> {
     save(&named(&detector.store), &work.join("small-resnet.safetensors"))?;
     let started = Instant::now();
     let mut logits = Vec::new();
@@ -79,6 +84,8 @@ fn detection(detector: &Detector, set: &frequency_mask::data::Labelled, work: &P
     })?;
     let seconds = started.elapsed().as_secs_f64();
     // Of the values only what does not depend on the JPEG decoder: a drawn picture.
-    let drawn = RgbImage::from_fn(SIDE, SIDE, |x, y| image::Rgb([(x % 251) as u8, (y % 241) as u8, ((x + y) % 239) as u8]));
+    let drawn = RgbImage::from_fn(SIDE, SIDE, |x, y| {
+        image::Rgb([(x % 251) as u8, (y % 241) as u8, ((x + y) % 239) as u8])
+    });
     Ok((seconds, detector.score(&[centre(&drawn, CROP)], 1)))
 }

@@ -128,7 +128,12 @@ pub fn centre(image: &RgbImage, side: u32) -> RgbImage {
 pub fn jpeg(image: &RgbImage, quality: u8) -> Result<RgbImage, ImageError> {
     let mut bytes = Vec::new();
     let (width, height) = image.dimensions();
-    JpegEncoder::new_with_quality(&mut bytes, quality).encode(image, width, height, ExtendedColorType::Rgb8)?;
+    JpegEncoder::new_with_quality(&mut bytes, quality).encode(
+        image,
+        width,
+        height,
+        ExtendedColorType::Rgb8,
+    )?;
     Ok(image::load_from_memory(&bytes)?.into_rgb8())
 }
 

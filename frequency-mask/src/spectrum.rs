@@ -26,7 +26,8 @@ impl AverageSpectrum {
     /// For an image of another size.
     pub fn add(&mut self, image: &RgbImage) {
         assert_eq!(image.dimensions(), (self.width as u32, self.height as u32), "images of one size");
-        for (sum, value) in self.sum.iter_mut().zip(log_magnitude(&residual(image), self.width, self.height)) {
+        for (sum, value) in self.sum.iter_mut().zip(log_magnitude(&residual(image), self.width, self.height))
+        {
             *sum += value;
         }
         self.n += 1;
@@ -81,7 +82,10 @@ fn residual(image: &RgbImage) -> Vec<f64> {
         pixel.iter().map(|byte| f64::from(*byte)).sum::<f64>() / 3.0
     };
     let around = |x: i64, y: i64| {
-        (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dx, dy))).map(|(dx, dy)| grey(x + dx, y + dy)).sum::<f64>()
+        (-1..=1)
+            .flat_map(|dy| (-1..=1).map(move |dx| (dx, dy)))
+            .map(|(dx, dy)| grey(x + dx, y + dy))
+            .sum::<f64>()
     };
     let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
     places.map(|(x, y)| grey(x, y) - around(x, y) / 9.0).collect()
@@ -119,7 +123,9 @@ mod tests {
     #[test]
     fn a_checkerboard_stands_out_at_the_corner_of_the_spectrum() {
         let mut spectrum = AverageSpectrum::new(16, 16);
-        spectrum.add(&RgbImage::from_fn(16, 16, |x, y| image::Rgb([if (x + y) % 2 == 0 { 100 } else { 120 }; 3])));
+        spectrum.add(&RgbImage::from_fn(16, 16, |x, y| {
+            image::Rgb([if (x + y) % 2 == 0 { 100 } else { 120 }; 3])
+        }));
         let values = spectrum.values();
         let highest = values.iter().flatten().copied().fold(0.0, f64::max);
         assert_eq!(values[0][0], highest); // half a cycle per pixel along both axes, shifted

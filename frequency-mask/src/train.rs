@@ -7,7 +7,9 @@ use std::thread::JoinHandle;
 use common::nn::checkpoint::named;
 use common::optim::AdamWConfig;
 use common::seed;
-use common::train::{self, Checkpoints, Course, History, Identity, Learned, Learner, Progress, StepError, digest};
+use common::train::{
+    self, Checkpoints, Course, History, Identity, Learned, Learner, Progress, StepError, digest,
+};
 use image::RgbImage;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
@@ -104,7 +106,9 @@ pub struct Labelled {
 #[derive(Debug, Error)]
 pub enum TrainError {
     /// A class is missing.
-    #[error("the {what} images are all {found}; a detector learns from both: put real ones into `0_real`, generated ones into `1_fake`")]
+    #[error(
+        "the {what} images are all {found}; a detector learns from both: put real ones into `0_real`, generated ones into `1_fake`"
+    )]
     OneClass {
         /// Training or validation.
         what: &'static str,
@@ -129,7 +133,8 @@ pub fn train(
     checkpoints: &Checkpoints,
     observe: impl FnMut(Progress<'_>) -> bool,
 ) -> Result<History, train::TrainError<TrainError>> {
-    let mut run = Run::new(detector, training, validation, config, run_seed).map_err(train::TrainError::Learner)?;
+    let mut run =
+        Run::new(detector, training, validation, config, run_seed).map_err(train::TrainError::Learner)?;
     train::fit(&mut run, checkpoints, observe)
 }
 
@@ -172,9 +177,8 @@ impl<'a> Run<'a> {
         both("validation", &validation.labels)?;
         let masker = config.mask.clone().map(Masker::new);
         let prepare = |index: usize| {
-            let make = |image: &RgbImage| {
-                config.augmentation.validation(image, masker.as_ref(), seed, index as u64)
-            };
+            let make =
+                |image: &RgbImage| config.augmentation.validation(image, masker.as_ref(), seed, index as u64);
             validation.images.with(index, make)
         };
         let prepared: Prepared = (0..validation.images.len()).into_par_iter().map(prepare).collect();
@@ -193,7 +197,9 @@ impl<'a> Run<'a> {
     /// The images of a batch; the next one is prepared meanwhile where images are read from files.
     fn images(&mut self, batch: &Batch) -> Prepared {
         let images = match self.ahead.take() {
-            Some((prepared, handle)) if prepared == *batch => handle.join().expect("preparing does not panic"),
+            Some((prepared, handle)) if prepared == *batch => {
+                handle.join().expect("preparing does not panic")
+            }
             _ => self.material.prepare(batch),
         };
         if matches!(self.material.data.images, Images::Files(_)) {
@@ -218,7 +224,13 @@ impl Material {
     fn prepare(&self, batch: &Batch) -> Prepared {
         let one = |&index: &usize| {
             let make = |image: &RgbImage| {
-                self.augmentation.training(image, self.masker.as_ref(), self.seed, index as u64, batch.epoch as u64)
+                self.augmentation.training(
+                    image,
+                    self.masker.as_ref(),
+                    self.seed,
+                    index as u64,
+                    batch.epoch as u64,
+                )
             };
             self.data.images.with(index, make)?.map_err(PictureError::encoding)
         };

@@ -61,8 +61,27 @@ fn trained() -> &'static (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         write_set(&folder.path().join("set"), 20);
         let train = [
-            "train", "set", "--out", "detector", "--network", "small-resnet", "--short-side", "0", "--crop", "24",
-            "--epochs", "6", "--batch", "8", "--learning-rate", "0.003", "--ratio", "0.1", "--device", "cpu", "--quiet",
+            "train",
+            "set",
+            "--out",
+            "detector",
+            "--network",
+            "small-resnet",
+            "--short-side",
+            "0",
+            "--crop",
+            "24",
+            "--epochs",
+            "6",
+            "--batch",
+            "8",
+            "--learning-rate",
+            "0.003",
+            "--ratio",
+            "0.1",
+            "--device",
+            "cpu",
+            "--quiet",
         ];
         assert_eq!(good(&train, folder.path()), "detector\n");
         let path = folder.path().join("detector");
@@ -93,7 +112,10 @@ fn a_picture_is_masked_with_its_spectra() {
     for mode in ["compat", "pixel", "patch", "patch-compat"] {
         good(&["mask", "a.png", "--out", "other", "--mode", mode, "--ratio", "0.5"], folder.path());
     }
-    good(&["mask", "a.png", "--out", "bands", "--band", "low,high", "--channel", "g", "--square"], folder.path());
+    good(
+        &["mask", "a.png", "--out", "bands", "--band", "low,high", "--channel", "g", "--square"],
+        folder.path(),
+    );
 }
 
 #[test]
@@ -113,7 +135,8 @@ fn a_ratio_outside_of_0_to_1_and_two_files_of_one_name_are_refused() {
 fn pictures_of_every_kind_are_read_or_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let deep: ImageBuffer<Rgb<u16>, Vec<u16>> = ImageBuffer::from_fn(9, 9, |x, _| Rgb([(x * 7000) as u16; 3]));
+    let deep: ImageBuffer<Rgb<u16>, Vec<u16>> =
+        ImageBuffer::from_fn(9, 9, |x, _| Rgb([(x * 7000) as u16; 3]));
     deep.save(at("deep.png")).unwrap();
     image::GrayImage::from_pixel(9, 9, image::Luma([77])).save(at("grey.png")).unwrap();
     fs::write(at("cmyk.jpg"), cmyk()).unwrap();
@@ -169,12 +192,16 @@ fn a_folder_is_scored_and_the_scores_part_the_classes() {
     let out = good(&with_model(&["detect", "set"]), folder.path());
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!((lines[0], lines.len()), ("path,label,score", 41));
-    let right = lines[1..].iter().filter(|line| line.contains("1_fake") == (line.split(',').nth(1) == Some("1")));
+    let right =
+        lines[1..].iter().filter(|line| line.contains("1_fake") == (line.split(',').nth(1) == Some("1")));
     assert!(right.count() >= 36, "{out}");
     let json = good(&with_model(&["detect", "set", "--format", "jsonl", "--tiles", "max"]), folder.path());
     assert!(json.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
     let table = good(&with_model(&["evaluate", "set"]), folder.path());
-    assert!(table.starts_with("dataset,AP,accuracy,AUC,real,fake\nset,") && table.contains(",20,20\naverage,"), "{table}");
+    assert!(
+        table.starts_with("dataset,AP,accuracy,AUC,real,fake\nset,") && table.contains(",20,20\naverage,"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -216,7 +243,10 @@ fn an_unreadable_picture_in_the_middle_of_a_folder_does_not_stop_the_others() {
     assert_eq!(text(&output.stdout).lines().count(), 6);
     let error = text(&output.stderr);
     assert!(error.contains("error: set/0_real/01.png: not a whole"), "{error}");
-    assert!(error.ends_with("error: 1 of 6 pictures could not be read, see above; the others are scored\n"), "{error}");
+    assert!(
+        error.ends_with("error: 1 of 6 pictures could not be read, see above; the others are scored\n"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -249,13 +279,17 @@ fn a_loop_of_links_ends() {
 #[test]
 fn spectra_of_two_folders_are_written_and_the_checkerboard_is_seen() {
     let folder = &trained().0;
-    let out = good(&["spectrum", "set/0_real", "set/1_fake", "--out", "spectra", "--side", "32"], folder.path());
+    let out =
+        good(&["spectrum", "set/0_real", "set/1_fake", "--out", "spectra", "--side", "32"], folder.path());
     assert!(out.starts_with("real: 20 pictures, peaks "), "{out}");
     for name in ["real.png", "fake.png", "difference.png", "spectrum.csv"] {
         assert!(folder.path().join("spectra").join(name).exists());
     }
     let error = bad(&["spectrum", "set/0_real", "set/1_fake", "--out", "s"], folder.path());
-    assert!(error.contains("no readable picture of at least 128 x 128 pixels; try a smaller --side"), "{error}");
+    assert!(
+        error.contains("no readable picture of at least 128 x 128 pixels; try a smaller --side"),
+        "{error}"
+    );
 }
 
 #[test]

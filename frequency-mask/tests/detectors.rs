@@ -12,7 +12,8 @@ use tch::{Device, Tensor};
 #[test]
 fn gradient_of_the_cross_entropy_matches_finite_differences() {
     let labels = Tensor::from_slice(&[1.0, 0.0, 1.0]);
-    let error = gradient_error(|logits| cross_entropy(logits, &labels), &Tensor::from_slice(&[0.3, -1.2, 0.8]));
+    let error =
+        gradient_error(|logits| cross_entropy(logits, &labels), &Tensor::from_slice(&[0.3, -1.2, 0.8]));
     assert!(error < 1e-7, "relative error {error:e}");
     // -log(sigmoid(0)) = log 2
     let at_zero = cross_entropy(&Tensor::from_slice(&[0.0, 0.0]), &Tensor::from_slice(&[1.0, 0.0]));
@@ -89,7 +90,8 @@ fn every_small_network_memorises_eight_pictures() {
     for architecture in [Architecture::SmallResnet, Architecture::Spectrum] {
         let detector = Detector::new(architecture, 1, Device::Cpu);
         let history =
-            train(&detector, boards(4), &boards(4), &plain(30), 1, &Checkpoints::default(), |_| true).unwrap();
+            train(&detector, boards(4), &boards(4), &plain(30), 1, &Checkpoints::default(), |_| true)
+                .unwrap();
         assert_eq!(history.best_dev_f1, 1.0, "{architecture:?}");
     }
 }
@@ -125,7 +127,8 @@ fn probed(crops: impl Fn(Part, &str, u64) -> RgbImage) -> f64 {
     config.augmentation.crop = 56;
     config.batch = 32;
     let detector = Detector::new(Architecture::Spectrum, 1, Device::Cpu);
-    let (training, validation, test) = (set(Part::Training, 200), set(Part::Validation, 40), set(Part::Test, 300));
+    let (training, validation, test) =
+        (set(Part::Training, 200), set(Part::Validation, 40), set(Part::Test, 300));
     train(&detector, training, &validation, &config, 1, &Checkpoints::default(), |_| true).unwrap();
     let Images::Memory(images) = &test.images else { unreachable!() };
     let views: Vec<RgbImage> = images.iter().map(|image| config.augmentation.test(image)).collect();
@@ -151,11 +154,14 @@ fn the_phase_of_a_grid_tells_nothing_after_random_offsets() {
     // JPEG blocks of the source: every region carries a grid of 8, at a phase that differs between the classes.
     let gridded = |part, at: u64, shift: u32| {
         let region = photographs.region(part, "grid", at);
-        frequency_mask::augment::jpeg(&RgbImage::from_fn(80, 80, |x, y| {
-            let inside = (x + shift).is_multiple_of(8) || (y + shift).is_multiple_of(8);
-            let Rgb(pixel) = *region.get_pixel(x, y);
-            Rgb(pixel.map(|byte| byte.saturating_add(if inside { 6 } else { 0 })))
-        }), 95)
+        frequency_mask::augment::jpeg(
+            &RgbImage::from_fn(80, 80, |x, y| {
+                let inside = (x + shift).is_multiple_of(8) || (y + shift).is_multiple_of(8);
+                let Rgb(pixel) = *region.get_pixel(x, y);
+                Rgb(pixel.map(|byte| byte.saturating_add(if inside { 6 } else { 0 })))
+            }),
+            95,
+        )
         .unwrap()
     };
     let shift = |class: &str| if class == "a" { 0 } else { 4 };

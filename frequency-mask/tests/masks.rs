@@ -13,7 +13,12 @@ fn numbers(value: &Value) -> Vec<u64> {
 }
 
 fn pairs(value: &Value) -> Vec<[usize; 2]> {
-    value.as_array().unwrap().iter().map(|pair| [0, 1].map(|at| pair[at].as_u64().unwrap() as usize)).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| [0, 1].map(|at| pair[at].as_u64().unwrap() as usize))
+        .collect()
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -66,7 +71,10 @@ fn compat_draws_as_many_bins_of_the_same_rectangle_as_the_official_code() {
         let picture = masker.picture(&image, 1, 2, 3).unwrap();
         let removed: f64 = picture.pixels().map(|pixel| 1.0 - f64::from(pixel.0[0]) / 255.0).sum();
         let expected = case["removed"].as_array().unwrap().len();
-        assert!((removed - expected as f64).abs() < 0.01 * expected as f64 + 0.1, "{name}: {removed}, {expected}");
+        assert!(
+            (removed - expected as f64).abs() < 0.01 * expected as f64 + 0.1,
+            "{name}: {removed}, {expected}"
+        );
     }
 }
 
@@ -95,7 +103,8 @@ fn pixels_and_patches_are_those_of_the_official_code() {
             let spilled: Vec<[usize; 2]> =
                 cells.filter(|cell| covered(*cell, 1)).map(|cell| cell.map(|at| at as usize)).collect();
             assert_eq!(spilled, black);
-            let ours = Masker::new(Mask::new(Kind::Patch { spill: false }, 0.15).unwrap()).apply(&image, 0, 0, 0);
+            let ours =
+                Masker::new(Mask::new(Kind::Patch { spill: false }, 0.15).unwrap()).apply(&image, 0, 0, 0);
             let count = ours.pixels().filter(|pixel| pixel.0 == [0; 3]).count();
             assert_eq!(count, chosen.len() * (side * side) as usize);
         }
@@ -109,7 +118,8 @@ fn direct(image: &RgbImage, bins: &[[usize; 2]]) -> Vec<f64> {
     let mut out = vec![0.0; width * height * 3];
     for channel in 0..3 {
         for (v, u) in (0..height).flat_map(|v| (0..width).map(move |u| (v, u))) {
-            let phase = |y: usize, x: usize| TAU * ((v * y) as f64 / height as f64 + (u * x) as f64 / width as f64);
+            let phase =
+                |y: usize, x: usize| TAU * ((v * y) as f64 / height as f64 + (u * x) as f64 / width as f64);
             let (mut re, mut im) = (0.0, 0.0);
             for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
                 let value = f64::from(image.get_pixel(x as u32, y as u32).0[channel]);
@@ -137,7 +147,10 @@ fn filtering_equals_a_direct_transform_with_the_symmetric_mask() {
         let expected = direct(&image, &bins);
         let ours = Masker::apply_bins(&image, &bins, Cast::Clamp);
         for (ours, exact) in ours.iter().zip(&expected) {
-            assert!((f64::from(*ours) - exact.clamp(0.0, 255.0)).abs() < 0.501, "{width} x {height}: {ours} {exact}");
+            assert!(
+                (f64::from(*ours) - exact.clamp(0.0, 255.0)).abs() < 0.501,
+                "{width} x {height}: {ours} {exact}"
+            );
         }
     }
 }
@@ -155,8 +168,9 @@ fn what_is_computed_by_difference_equals_the_whole_filter() {
                 Band::Mid => size / 4..3 * size / 4,
                 _ => 3 * size / 4..size,
             };
-            let bins: Vec<[usize; 2]> =
-                part(height as usize).flat_map(|row| part(width as usize).map(move |column| [row, column])).collect();
+            let bins: Vec<[usize; 2]> = part(height as usize)
+                .flat_map(|row| part(width as usize).map(move |column| [row, column]))
+                .collect();
             let long = Masker::apply_bins(&image, &bins, Cast::Clamp);
             let worst = short.iter().zip(long.iter()).map(|(a, b)| a.abs_diff(*b)).max();
             assert!(worst <= Some(1), "{band:?} {width} x {height}: {worst:?}");

@@ -5,8 +5,8 @@ use std::ops::Range;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::{heat_map, pictures};
 use super::{Distribution, Figure, Named, PALETTE, Panel};
+use super::{heat_map, pictures};
 use crate::stats;
 
 pub(super) type Area<B> = DrawingArea<B, Shift>;
@@ -52,7 +52,9 @@ impl Figure {
             Self::HeatMap { title, value, rows, columns, values, framed } => {
                 heat_map::draw(area, scale, [title, value], [rows, columns], values, framed)
             }
-            Self::Pictures { title, columns, pictures } => pictures::draw(area, scale, title, pictures, *columns),
+            Self::Pictures { title, columns, pictures } => {
+                pictures::draw(area, scale, title, pictures, *columns)
+            }
             Self::Bars { title, value, parts, bars } => stacked(area, scale, title, value, parts, bars),
         }?;
         area.present().map_err(text)

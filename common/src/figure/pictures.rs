@@ -116,10 +116,15 @@ pub(super) fn draw<B: DrawingBackend>(
     columns: usize,
 ) -> Drawn {
     let s = scale as usize;
-    area.draw(&Text::new(title.to_owned(), ((GAP * s) as i32, (8 * s) as i32), font(TITLE, scale))).map_err(text)?;
+    area.draw(&Text::new(title.to_owned(), ((GAP * s) as i32, (8 * s) as i32), font(TITLE, scale)))
+        .map_err(text)?;
     for (at, picture) in pictures.iter().enumerate() {
         let (x, y) = place(at, pictures, columns);
-        let name = Text::new(picture.title.clone(), ((x * s) as i32, ((y - NAME + 2) * s) as i32), font(TEXT, scale));
+        let name = Text::new(
+            picture.title.clone(),
+            ((x * s) as i32, ((y - NAME + 2) * s) as i32),
+            font(TEXT, scale),
+        );
         area.draw(&name).map_err(text)?;
         // In a vector drawing the picture is put in afterwards.
         if scale == 1 {
@@ -157,7 +162,8 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for three in bytes.chunks(3) {
-        let word = three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        let word =
+            three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
         for at in 0..4 {
             let letter = LETTERS[(word >> (18 - 6 * at) & 63) as usize];
             out.push(if at <= three.len() { char::from(letter) } else { '=' });

@@ -93,26 +93,40 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut sink = Sink::open(arguments)?;
     paths.retain(|path| !sink.done.contains(&path.display().to_string()));
     let (mut failed, mut scored) = (0, 0);
-    score_files(&detector, &paths, arguments.tiles.view(), description.training.augmentation.crop, |path, logit| {
-        match logit {
-            Ok(logit) => {
-                let path = path.display().to_string();
-                sink.write(&Row { path, label: u8::from(logit >= threshold), score: probability(logit) })?;
-                scored += 1;
+    score_files(
+        &detector,
+        &paths,
+        arguments.tiles.view(),
+        description.training.augmentation.crop,
+        |path, logit| {
+            match logit {
+                Ok(logit) => {
+                    let path = path.display().to_string();
+                    sink.write(&Row {
+                        path,
+                        label: u8::from(logit >= threshold),
+                        score: probability(logit),
+                    })?;
+                    scored += 1;
+                }
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    failed += 1;
+                }
             }
-            Err(error) => {
-                eprintln!("error: {error}");
-                failed += 1;
-            }
-        }
-        anyhow::Ok(!interrupt::asked())
-    })?;
+            anyhow::Ok(!interrupt::asked())
+        },
+    )?;
     sink.flush()?;
     if scored + failed < paths.len() {
-        eprintln!("stopped after {scored} of {} pictures{}", paths.len(), match &arguments.out {
-            Some(_) => "; go on with the same command and --resume",
-            None => "",
-        });
+        eprintln!(
+            "stopped after {scored} of {} pictures{}",
+            paths.len(),
+            match &arguments.out {
+                Some(_) => "; go on with the same command and --resume",
+                None => "",
+            }
+        );
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
     if failed > 0 {
@@ -157,7 +171,10 @@ impl Sink {
         let text = files::read_text(path)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let done = read_rows(&text[..whole], format, path)?;
-        let file = OpenOptions::new().append(true).open(path).with_context(|| format!("opening {}", path.display()))?;
+        let file = OpenOptions::new()
+            .append(true)
+            .open(path)
+            .with_context(|| format!("opening {}", path.display()))?;
         file.set_len(whole as u64)?; // a line that was cut off is scored again
         let sink = Self { out: Box::new(file), format, done };
         if whole == 0 { sink.headed() } else { Ok(sink) }
@@ -194,7 +211,10 @@ fn csv_line(row: &Row) -> Result<Vec<u8>> {
 
 fn read_rows(text: &str, format: Format, path: &Path) -> Result<BTreeSet<String>> {
     let fail = |problem: String| {
-        anyhow::anyhow!("{}: not the output of `detect` in this --format: {problem}; choose another --out", path.display())
+        anyhow::anyhow!(
+            "{}: not the output of `detect` in this --format: {problem}; choose another --out",
+            path.display()
+        )
     };
     match format {
         Format::Csv => {
@@ -203,7 +223,9 @@ fn read_rows(text: &str, format: Format, path: &Path) -> Result<BTreeSet<String>
         }
         Format::Jsonl => text
             .lines()
-            .map(|line| serde_json::from_str::<Row>(line).map(|row| row.path).map_err(|error| fail(error.to_string())))
+            .map(|line| {
+                serde_json::from_str::<Row>(line).map(|row| row.path).map_err(|error| fail(error.to_string()))
+            })
             .collect(),
     }
 }

@@ -79,7 +79,8 @@ impl MaskOptions {
                 Some([low, mid]) => [*low, *mid],
                 _ => [0.118, 0.25],
             };
-            frequency.layout = if self.square { Layout::Square { cutoffs } } else { Layout::Radial { cutoffs } };
+            frequency.layout =
+                if self.square { Layout::Square { cutoffs } } else { Layout::Radial { cutoffs } };
             frequency.protect_dc = !self.with_mean;
         }
         let letter = self.channel.as_deref().and_then(|channel| channel.chars().next());
@@ -139,7 +140,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     for (file, name) in &files {
         if let Some(other) = taken.insert(name.with_extension("png"), file) {
             let (first, second) = (other.display(), file.display());
-            bail!("{first} and {second} would both become {}; mask them into two folders", name.with_extension("png").display());
+            bail!(
+                "{first} and {second} would both become {}; mask them into two folders",
+                name.with_extension("png").display()
+            );
         }
     }
     let mut failed = 0;

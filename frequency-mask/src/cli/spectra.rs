@@ -56,16 +56,25 @@ fn average(path: &Path, side: u32) -> Result<AverageSpectrum> {
     let mut small = 0;
     for (file, _) in &files {
         match read_picture(file) {
-            Ok(picture) if picture.width() >= side && picture.height() >= side => spectrum.add(&centre(&picture, side)),
+            Ok(picture) if picture.width() >= side && picture.height() >= side => {
+                spectrum.add(&centre(&picture, side))
+            }
             Ok(_) => small += 1,
             Err(error) => eprintln!("warning: {error}; left out"),
         }
     }
     if small > 0 {
-        eprintln!("warning: {}: {small} of {} pictures are smaller than {side} pixels; left out", path.display(), files.len());
+        eprintln!(
+            "warning: {}: {small} of {} pictures are smaller than {side} pixels; left out",
+            path.display(),
+            files.len()
+        );
     }
     if spectrum.count() == 0 {
-        bail!("{}: no readable picture of at least {side} x {side} pixels; try a smaller --side", path.display());
+        bail!(
+            "{}: no readable picture of at least {side} x {side} pixels; try a smaller --side",
+            path.display()
+        );
     }
     Ok(spectrum)
 }

@@ -105,7 +105,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     println!("{}", arguments.out.display());
     if history.stopped {
-        eprintln!("stopped early; the best detector so far is saved; go on with the same command and --resume");
+        eprintln!(
+            "stopped early; the best detector so far is saved; go on with the same command and --resume"
+        );
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
     std::fs::remove_dir_all(arguments.out.join(CHECKPOINTS)).or_else(|error| match error.kind() {
@@ -172,7 +174,10 @@ fn carry_out(
     validation: &data::Labelled,
     config: &Config,
 ) -> Result<History> {
-    let labelled = |set: &data::Labelled| Labelled { images: Images::Files(set.paths.clone()), labels: set.labels.clone() };
+    let labelled = |set: &data::Labelled| Labelled {
+        images: Images::Files(set.paths.clone()),
+        labels: set.labels.clone(),
+    };
     let checkpoints = Checkpoints { folder: Some(arguments.out.join(CHECKPOINTS)), resume: arguments.resume };
     let started = Instant::now();
     let limit_s = arguments.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
@@ -192,8 +197,15 @@ fn carry_out(
         }
         !interrupt::asked() && started.elapsed().as_secs_f64() < limit_s
     };
-    let history =
-        train(detector, labelled(training), &labelled(validation), config, arguments.seed, &checkpoints, observe);
+    let history = train(
+        detector,
+        labelled(training),
+        &labelled(validation),
+        config,
+        arguments.seed,
+        &checkpoints,
+        observe,
+    );
     bar.finish_and_clear();
     Ok(history?)
 }

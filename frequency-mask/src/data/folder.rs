@@ -108,7 +108,9 @@ pub fn data_sets(folder: &Path) -> Result<Vec<(String, Labelled)>, FolderError> 
         let at = parts.iter().position(|part| ["0_real", "1_fake", "real", "fake"].contains(&part.as_str()));
         match at {
             Some(at) if at > 0 => parts[0].clone(),
-            _ => folder.file_name().map_or_else(|| ".".to_owned(), |name| name.to_string_lossy().into_owned()),
+            _ => {
+                folder.file_name().map_or_else(|| ".".to_owned(), |name| name.to_string_lossy().into_owned())
+            }
         }
     };
     let mut sets: Vec<(String, Labelled)> = Vec::new();

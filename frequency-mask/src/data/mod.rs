@@ -52,8 +52,8 @@ impl PictureError {
 /// # Errors
 /// [`PictureError`].
 pub fn read_picture(path: &Path) -> Result<RgbImage, PictureError> {
-    let bytes = std::fs::read(path)
-        .map_err(|problem| PictureError::Unreadable { path: path.to_owned(), problem })?;
+    let bytes =
+        std::fs::read(path).map_err(|problem| PictureError::Unreadable { path: path.to_owned(), problem })?;
     decode(&bytes, path)
 }
 

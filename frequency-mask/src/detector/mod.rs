@@ -78,11 +78,8 @@ struct Normalisation {
 }
 
 /// ImageNet's, of bytes. torchvision.
-const IMAGENET: Normalisation = Normalisation {
-    mean: [123.675, 116.28, 103.53],
-    deviation: [58.395, 57.12, 57.375],
-    blue_first: false,
-};
+const IMAGENET: Normalisation =
+    Normalisation { mean: [123.675, 116.28, 103.53], deviation: [58.395, 57.12, 57.375], blue_first: false };
 /// Caffe's, of the published SqueezeNet.
 const CAFFE: Normalisation =
     Normalisation { mean: [123.68, 116.779, 103.939], deviation: [1.0; 3], blue_first: true };
@@ -129,7 +126,9 @@ impl Detector {
         let own: Vec<(String, Tensor)> = checkpoint::named(&self.store);
         let mut tensors = checkpoint::read(path)?;
         tensors.retain(|name, _| {
-            !name.starts_with("fc.") && !name.starts_with("classifier.") && !name.ends_with("num_batches_tracked")
+            !name.starts_with("fc.")
+                && !name.starts_with("classifier.")
+                && !name.ends_with("num_batches_tracked")
         });
         for (name, tensor) in own.into_iter().filter(|(name, _)| name.starts_with("fc.")) {
             tensors.insert(name, tensor.detach().copy());

@@ -124,7 +124,13 @@ impl ResNet {
         let head = path / "fc";
         let weight = head.var("weight", &[1, from], Init::Randn { mean: 0.0, stdev: 0.02 });
         let bias = head.var("bias", &[1], Init::Const(0.0));
-        Self { stem: Unit::new(path, "conv1", "bn1", stem), pool: variant == Variant::Fifty, blocks, weight, bias }
+        Self {
+            stem: Unit::new(path, "conv1", "bn1", stem),
+            pool: variant == Variant::Fifty,
+            blocks,
+            weight,
+            bias,
+        }
     }
 
     /// `[batch, 3, height, width]` to logits `[batch]`.

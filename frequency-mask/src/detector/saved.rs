@@ -77,7 +77,8 @@ impl Detector {
         let path = folder.join(DESCRIPTION);
         let fail = |problem: String| SavedError::Form { path: path.clone(), problem };
         let text = files::read_text(&path)?;
-        let description: Description = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
+        let description: Description =
+            serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
         if description.schema != SCHEMA {
             return Err(fail(format!("schema {}, expected {SCHEMA}", description.schema)));
         }

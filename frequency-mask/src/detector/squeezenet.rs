@@ -14,7 +14,8 @@ struct Fire {
 
 impl Fire {
     fn new(path: &Path, from: i64, squeeze: i64, expand: i64) -> Self {
-        let conv = |name: &str, from, to, kernel| Conv::biased(&(path / name), Shape::same(from, to, kernel, 1));
+        let conv =
+            |name: &str, from, to, kernel| Conv::biased(&(path / name), Shape::same(from, to, kernel, 1));
         Self {
             squeeze: conv("squeeze", from, squeeze, 1),
             expand1x1: conv("expand1x1", squeeze, expand, 1),

@@ -76,6 +76,8 @@ pub struct Design {
     pub sizes: Sizes,
     /// Sizes of the detectors' work: of what the generators made, the first are taken.
     pub detectors: Sizes,
+    /// A setting of longer training, with its name, generator, arms and sizes.
+    pub longer: Option<(String, Generator, Vec<String>, Sizes)>,
 }
 
 /// What a job does.
@@ -106,6 +108,16 @@ pub struct Job {
     pub tested: Vec<Generator>,
     /// Sizes.
     pub sizes: Sizes,
+    /// Name of the setting where it is not the generator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+impl Job {
+    /// Setting, as in `claims.toml`.
+    pub fn setting(&self) -> &str {
+        self.label.as_deref().unwrap_or(self.generator.name())
+    }
 }
 
 impl workers::Job for Job {
@@ -114,7 +126,7 @@ impl workers::Job for Job {
     fn describe(&self) -> String {
         match self.work {
             Work::Generate => format!("generator {}", self.generator.name()),
-            _ => format!("{} {}, seed {}", self.generator.name(), self.arm, self.seed),
+            _ => format!("{} {}, seed {}", self.setting(), self.arm, self.seed),
         }
     }
 }
@@ -139,6 +151,8 @@ const CONTROLS: [&str; 3] = ["soft-all", "wrap-only", "mean-only"];
 const RATIOS: [&str; 4] = ["compat-all@5", "compat-all@30", "compat-all@50", "compat-all@70"];
 /// Other detectors.
 const DETECTORS: [&str; 3] = ["probe", "squeezenet", "squeezenet+compat-all"];
+/// Arms of the longer training.
+const LONGER: [&str; 5] = ["none", "patch", "compat-all", "clean-all", "soft-all"];
 /// The paper's ratio.
 const RATIO: f64 = 0.15;
 
@@ -164,6 +178,7 @@ impl Design {
             generators: vec![Generator::T4, Generator::T3, Generator::N],
             detectors: sizes.clone(),
             sizes,
+            longer: None,
         }
     }
 
@@ -193,7 +208,21 @@ impl Design {
             ],
             generators: Generator::EACH.into(),
             // Set by the processor time alone.
-            detectors: Sizes { training: 240, validation: 60, test: 80, shifted: 32, epochs: 3, ..sizes.clone() },
+            detectors: Sizes {
+                training: 240,
+                validation: 60,
+                test: 80,
+                shifted: 32,
+                epochs: 3,
+                ..sizes.clone()
+            },
+            // After the short runs had shown validation accuracies that leave room.
+            longer: Some((
+                "t4-long".to_owned(),
+                Generator::T4,
+                arms(&[&LONGER]),
+                Sizes { validation: 60, test: 80, shifted: 32, epochs: 8, batch: 16, ..sizes.clone() },
+            )),
             sizes,
         }
     }
@@ -219,6 +248,7 @@ impl Design {
             settings: vec![(Generator::T4, all.clone()), (Generator::N, all)],
             detectors: sizes.clone(),
             sizes,
+            longer: None,
             ..cpu
         }
     }
@@ -230,6 +260,12 @@ impl Design {
         let mut sets = vec![super::photographs::SET];
         sets.extend(pretrained.then_some(super::work::PRETRAINED));
         sets
+    }
+
+    /// Settings by name, with their arms.
+    pub fn named(&self) -> Vec<(&str, &[String])> {
+        let settings = self.settings.iter().map(|(generator, arms)| (generator.name(), &arms[..]));
+        settings.chain(self.longer.iter().map(|(label, _, arms, _)| (label.as_str(), &arms[..]))).collect()
     }
 
     /// Generators to be trained.
@@ -247,13 +283,21 @@ impl Design {
             }
             jobs.push(self.job(Work::Trap, self.settings[0].0, "none", seed));
         }
+        if let Some((label, generator, arms, sizes)) = &self.longer {
+            for &seed in &self.seeds {
+                jobs.extend(arms.iter().map(|arm| {
+                    let (sizes, label) = (sizes.clone(), Some(label.clone()));
+                    Job { sizes, label, ..self.job(Work::Detect, *generator, arm, seed) }
+                }));
+            }
+        }
         jobs
     }
 
     fn job(&self, work: Work, generator: Generator, arm: &str, seed: u64) -> Job {
         let tested = if work == Work::Detect { self.generators.clone() } else { vec![] };
         let sizes = if work == Work::Generate { &self.sizes } else { &self.detectors };
-        Job { work, generator, arm: arm.to_owned(), seed, tested, sizes: sizes.clone() }
+        Job { work, generator, arm: arm.to_owned(), seed, tested, sizes: sizes.clone(), label: None }
     }
 }
 

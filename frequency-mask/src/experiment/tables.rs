@@ -61,16 +61,17 @@ pub(super) fn gain(finished: &Finished, setting: &str, arm: &str, metric: &str) 
 fn arms(finished: &Finished, folder: &Path) -> Result<Section> {
     let mut rows = Vec::new();
     let mut panels = Vec::new();
-    for (generator, arms) in &finished.design.settings {
-        let setting = generator.name();
+    for (setting, arms) in finished.design.named() {
         let of = |arm: &str, metric: &str| percent(finished.values.of(setting, arm, metric));
         for arm in arms {
-            let own = |(job, _): &&(Job, Outcome)| job.generator == *generator && &job.arm == arm;
-            let cost: Vec<f64> = finished.detected.iter().filter(own).map(|(_, outcome)| outcome.cpu_s).collect();
+            let own = |(job, _): &&(Job, Outcome)| job.setting() == setting && &job.arm == arm;
+            let cost: Vec<f64> =
+                finished.detected.iter().filter(own).map(|(_, outcome)| outcome.cpu_s).collect();
             rows.push(vec![
                 setting.to_owned(),
                 arm.clone(),
                 of(arm, "map_unseen").len().to_string(),
+                interval(&of(arm, "val_accuracy")),
                 interval(&of(arm, "ap_seen")),
                 interval(&of(arm, "map_unseen")),
                 interval(&gain(finished, setting, arm, "map_unseen")),
@@ -97,8 +98,17 @@ fn arms(finished: &Finished, folder: &Path) -> Result<Section> {
     section.tables.push(Table {
         caption: "Mean over seeds with the half-width of the 95 % interval".to_owned(),
         columns: head([
-            "trained on", "arm", "runs", "seen AP", "unseen mAP", "gain over none", "unseen autoencoders",
-            "under shift", "unseen AUC", "s of processor",
+            "trained on",
+            "arm",
+            "runs",
+            "validation accuracy",
+            "seen AP",
+            "unseen mAP",
+            "gain over none",
+            "unseen autoencoders",
+            "under shift",
+            "unseen AUC",
+            "s of processor",
         ]),
         rows,
     });
@@ -107,8 +117,17 @@ fn arms(finished: &Finished, folder: &Path) -> Result<Section> {
 
 fn ratios(finished: &Finished, folder: &Path) -> Result<Option<Section>> {
     let mut groups: Vec<(String, Vec<Vec<[f64; 2]>>)> = Vec::new();
-    let names = [("none", 0.0), ("compat-all@5", 5.0), ("compat-all", 15.0), ("compat-all@30", 30.0), ("compat-all@50", 50.0), ("compat-all@70", 70.0)];
-    for (metric, title) in [("map_unseen", "unseen"), ("map_shifted", "unseen, under shift"), ("ap_seen", "seen")] {
+    let names = [
+        ("none", 0.0),
+        ("compat-all@5", 5.0),
+        ("compat-all", 15.0),
+        ("compat-all@30", 30.0),
+        ("compat-all@50", 50.0),
+        ("compat-all@70", 70.0),
+    ];
+    for (metric, title) in
+        [("map_unseen", "unseen"), ("map_shifted", "unseen, under shift"), ("ap_seen", "seen")]
+    {
         let runs: Vec<Vec<[f64; 2]>> = (0..finished.design.seeds.len())
             .map(|run| {
                 let point = |(arm, ratio): &(&str, f64)| {
@@ -139,18 +158,20 @@ fn ratios(finished: &Finished, folder: &Path) -> Result<Option<Section>> {
 fn generators(finished: &Finished) -> Section {
     let names: Vec<&str> = finished.design.generators.iter().map(|generator| generator.name()).collect();
     let mut rows = Vec::new();
-    for (generator, arms) in &finished.design.settings {
+    for (setting, arms) in finished.design.named() {
         for arm in arms {
-            let mut row = vec![generator.name().to_owned(), arm.clone()];
-            row.extend(names.iter().map(|name| {
-                interval(&percent(finished.values.of(generator.name(), arm, &format!("ap_{name}"))))
-            }));
+            let mut row = vec![setting.to_owned(), arm.clone()];
+            row.extend(
+                names
+                    .iter()
+                    .map(|name| interval(&percent(finished.values.of(setting, arm, &format!("ap_{name}"))))),
+            );
             rows.push(row);
         }
     }
     let mut section = section(
         "Each generator",
-        "Average precision in percent on the fakes of each generator. t4, t3: transposed convolutions of kernel 4 and 3; n: nearest; b: bilinear; p: pixel shuffle (all autoencoders, fakes of the same subjects); gan-t4, gan-n: GANs; d: diffusion.",
+        "Average precision in percent on the fakes of each generator. t4, t3: transposed convolutions of kernel 4 and 3; n: nearest; b: bilinear; p: pixel shuffle (all autoencoders, fakes of the same subjects); gan-t4, gan-n: GANs; d: diffusion. An AP below 50 % means that these fakes look more like photographs to the detector than photographs do: it has learned that fakes are smoother, and these are rougher.",
     );
     let mut columns = head(["trained on", "arm"]);
     columns.extend(names.iter().map(|name| (*name).to_owned()));
@@ -160,11 +181,13 @@ fn generators(finished: &Finished) -> Section {
 
 fn shift(finished: &Finished) -> Section {
     let mut rows = Vec::new();
-    for (generator, arms) in &finished.design.settings {
+    for (setting, arms) in finished.design.named() {
         for arm in arms {
-            let mut row = vec![generator.name().to_owned(), arm.clone()];
-            for metric in std::iter::once("map_unseen".to_owned()).chain(SHIFTS.map(|shift| format!("map_{shift}"))) {
-                row.push(interval(&percent(finished.values.of(generator.name(), arm, &metric))));
+            let mut row = vec![setting.to_owned(), arm.clone()];
+            for metric in
+                std::iter::once("map_unseen".to_owned()).chain(SHIFTS.map(|shift| format!("map_{shift}")))
+            {
+                row.push(interval(&percent(finished.values.of(setting, arm, &metric))));
             }
             rows.push(row);
         }
@@ -196,14 +219,27 @@ fn spectra(finished: &Finished, folder: &Path) -> Result<Section> {
             value.map_or("—".to_owned(), |value| number(*value, digits))
         };
         let loss = outcome.curve.last().map_or(0.0, |point| point[1]);
-        rows.push(vec![name.to_owned(), of("psnr_db", 1), of("peaks", 3), number(loss, 3), number(outcome.cpu_s, 0)]);
+        rows.push(vec![
+            name.to_owned(),
+            of("psnr_db", 1),
+            of("peaks", 3),
+            number(loss, 3),
+            number(outcome.cpu_s, 0),
+        ]);
     }
     let real = finished.values.of("real", "generator", "peaks").first().copied().unwrap_or_default();
-    let figure = Figure::Pictures { title: "Average spectra of photographs and fakes".to_owned(), columns: 3, pictures };
+    let figure = Figure::Pictures {
+        title: "Average spectra of photographs and fakes".to_owned(),
+        columns: 3,
+        pictures,
+    };
     let caption = "Mean of log₁₀(1 + |F|) over the test crops, grey values less the mean of their 3x3 surroundings; frequency 0 in the middle, half a cycle per pixel at the border; one grey scale for all. Bright dots at the border and half-way to it are the traces of doubling.";
     let mut section = section(
         "Spectra",
-        &format!("Peaks: how far the average spectrum stands above its neighbourhood where doublings repeat, in powers of ten; photographs {}. Fakes went through the same random offsets and JPEG pass as the photographs, which blur the peaks for detectors and here alike.", number(real, 3)),
+        &format!(
+            "Peaks: how far the average spectrum stands above its neighbourhood where doublings repeat, in powers of ten; photographs {}. Fakes went through the same random offsets and JPEG pass as the photographs, which blur the peaks for detectors and here alike.",
+            number(real, 3)
+        ),
     );
     section.figures.push(figure::save(&figure, folder, "spectra", caption)?);
     section.tables.push(Table {
@@ -239,12 +275,28 @@ fn masks(folder: &Path) -> Result<Section> {
             pictures.push(plain(name, &Masker::new(mask).apply(&scene, 0, 0, 0)));
         }
     }
-    for name in ["compat-low", "compat-mid", "compat-high", "compat-all", "clean-low", "clean-mid", "clean-high", "clean-all", "soft-all", "wrap-only"] {
+    for name in [
+        "compat-low",
+        "compat-mid",
+        "compat-high",
+        "compat-all",
+        "clean-low",
+        "clean-mid",
+        "clean-high",
+        "clean-all",
+        "soft-all",
+        "wrap-only",
+    ] {
         let (_, Some(mask)) = arm(name) else { continue };
         let masker = Masker::new(mask);
         if let Some(picture) = masker.picture(&scene, 0, 0, 0) {
             let (width, height) = (picture.width() as usize, picture.height() as usize);
-            pictures.push(Picture { title: format!("{name}: spectrum"), width, height, pixels: picture.into_raw() });
+            pictures.push(Picture {
+                title: format!("{name}: spectrum"),
+                width,
+                height,
+                pixels: picture.into_raw(),
+            });
         }
         pictures.push(plain(&format!("{name}: image"), &masker.apply(&scene, 0, 0, 0)));
     }
@@ -261,6 +313,10 @@ fn traps(finished: &Finished) -> Section {
     let values = percent(finished.values.of("trap", "none", "ap"));
     section(
         "Traps",
-        &format!("Real crops against other real crops of the same photographs that went the way of the fakes without a generator: a detector trained to tell them apart has an AP of {} % over {} seeds; chance is 50.", interval(&values), values.len()),
+        &format!(
+            "Real crops against other real crops of the same photographs that went the way of the fakes without a generator: a detector trained to tell them apart has an AP of {} % over {} seeds; chance is 50.",
+            interval(&values),
+            values.len()
+        ),
     )
 }

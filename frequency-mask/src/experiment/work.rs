@@ -87,7 +87,8 @@ impl Lab {
         let budget = Budget { steps: job.sizes.generator_steps, learning_rate: 2e-3, device: self.device };
         let photographs = self.photographs();
         let draw = |step: usize| {
-            let one = |at| photographs.region(Part::Generators, "generator batches", (step * STEP + at) as u64);
+            let one =
+                |at| photographs.region(Part::Generators, "generator batches", (step * STEP + at) as u64);
             to_tensor(&(0..STEP).map(one).collect::<Vec<_>>(), self.device)
         };
         let run_seed = seed::derive(0, job.generator.name(), 0);
@@ -217,7 +218,7 @@ impl Lab {
         let history =
             train(&detector, training, validation, &config, job.seed, &Checkpoints::default(), |_| true)?;
         let mut put = |metric: &str, value: f64| {
-            outcome.put(job.generator.name(), &job.arm, metric, vec![value]);
+            outcome.put(job.setting(), &job.arm, metric, vec![value]);
         };
         put("val_accuracy", history.best_dev_f1);
         put("parameters", detector.n_parameters() as f64);
@@ -234,7 +235,7 @@ impl Lab {
         let shifted: Result<Vec<Vec<f64>>> =
             SHIFTS.iter().map(|shift| score(&real[..sizes.shifted.min(real.len())], shift)).collect();
         let shifted = shifted?;
-        let (setting, arm) = (job.generator.name(), &job.arm);
+        let (setting, arm) = (job.setting(), &job.arm);
         let (mut unseen, mut rebuilt, mut areas) = (Vec::new(), Vec::new(), Vec::new());
         let mut under = vec![Vec::new(); SHIFTS.len()];
         for &generator in &job.tested {
@@ -276,13 +277,20 @@ impl Lab {
             let stream = format!("trap {label}");
             (0..n as u64).map(|at| finished(&photographs.region(part, &stream, at), &stream, at)).collect()
         };
-        let training = labelled(set(Part::Training, sizes.training, "real")?, set(Part::Training, sizes.training, "fake")?);
-        let validation =
-            labelled(set(Part::Validation, sizes.validation, "real")?, set(Part::Validation, sizes.validation, "fake")?);
-        let (real, fake) = (set(Part::Test, 3 * sizes.test, "real")?, set(Part::Test, 3 * sizes.test, "fake")?);
+        let training = labelled(
+            set(Part::Training, sizes.training, "real")?,
+            set(Part::Training, sizes.training, "fake")?,
+        );
+        let validation = labelled(
+            set(Part::Validation, sizes.validation, "real")?,
+            set(Part::Validation, sizes.validation, "fake")?,
+        );
+        let (real, fake) =
+            (set(Part::Test, 3 * sizes.test, "real")?, set(Part::Test, 3 * sizes.test, "fake")?);
         let mut unused = Outcome::default();
         let detector = self.trained(job, training, &validation, &mut unused)?;
-        let (precision, _) = judged(&scores(&detector, &real, "", sizes)?, &scores(&detector, &fake, "", sizes)?);
+        let (precision, _) =
+            judged(&scores(&detector, &real, "", sizes)?, &scores(&detector, &fake, "", sizes)?);
         outcome.put("trap", "none", "ap", vec![precision]);
         Ok(outcome)
     }

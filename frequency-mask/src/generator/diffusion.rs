@@ -64,9 +64,7 @@ impl Diffusion {
             halvings: (0..2).map(halving).collect(),
             up: (0..2).map(|at| Block::new(&path("up", at), 2 * WIDTHS[at], WIDTHS[at])).collect(),
             doublings: (0..2)
-                .map(|at| {
-                    Doubling::new(&path("double", at), Upsampler::Nearest, WIDTHS[at + 1], WIDTHS[at])
-                })
+                .map(|at| Doubling::new(&path("double", at), Upsampler::Nearest, WIDTHS[at + 1], WIDTHS[at]))
                 .collect(),
             last: Conv::biased(&(&root / "last"), Shape::same(WIDTHS[0], 3, 3, 1)),
         }

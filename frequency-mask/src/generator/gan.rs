@@ -42,7 +42,10 @@ impl Critic {
         Self {
             convs: (0..4).map(conv).collect(),
             norms: (1..4).map(|at| BatchNorm::new(&(path / format!("norm{at}")), widths[at + 1])).collect(),
-            last: Conv::biased(&(path / "last"), Shape { from: 64, to: 1, kernel: FIRST, stride: 1, padding: 0 }),
+            last: Conv::biased(
+                &(path / "last"),
+                Shape { from: 64, to: 1, kernel: FIRST, stride: 1, padding: 0 },
+            ),
         }
     }
 

@@ -133,13 +133,7 @@ impl LaneFft {
     }
 
     #[inline(always)]
-    fn run(
-        &self,
-        re: &mut Vec<Lane>,
-        im: &mut Vec<Lane>,
-        work_re: &mut Vec<Lane>,
-        work_im: &mut Vec<Lane>,
-    ) {
+    fn run(&self, re: &mut Vec<Lane>, im: &mut Vec<Lane>, work_re: &mut Vec<Lane>, work_im: &mut Vec<Lane>) {
         match &self.method {
             Method::Stages(stages) => {
                 for stage in stages {
@@ -285,7 +279,8 @@ impl<const R: usize> Butterfly<R> for Odd {
     fn apply(self, (re, im): Pair<R>, roots: &[[f32; 2]]) -> Pair<R> {
         let half = R / 2;
         let mut out = ([Lane::ZERO; R], [Lane::ZERO; R]);
-        let (mut sums, mut differences) = (([Lane::ZERO; R], [Lane::ZERO; R]), ([Lane::ZERO; R], [Lane::ZERO; R]));
+        let (mut sums, mut differences) =
+            (([Lane::ZERO; R], [Lane::ZERO; R]), ([Lane::ZERO; R], [Lane::ZERO; R]));
         (out.0[0], out.1[0]) = (re[0], im[0]);
         for n in 1..=half {
             (sums.0[n], sums.1[n]) = (re[n].add(re[R - n]), im[n].add(im[R - n]));

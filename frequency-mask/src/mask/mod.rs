@@ -115,7 +115,9 @@ pub enum MaskError {
     #[error("the cut-offs {0} and {1} are no bands; expected 0 < first < second, in cycles per pixel")]
     Cutoffs(f64, f64),
     /// No band, or some bins in two.
-    #[error("{0} bands of which one holds bins of another, or none; expected `all` alone, or some of low, mid and high")]
+    #[error(
+        "{0} bands of which one holds bins of another, or none; expected `all` alone, or some of low, mid and high"
+    )]
     Bands(usize),
 }
 
@@ -296,9 +298,8 @@ impl Prepared {
             Layout::Released => Vec::new(),
             Layout::Radial { cutoffs } | Layout::Square { cutoffs } => {
                 let square = matches!(frequency.layout, Layout::Square { .. });
-                let ring = |band: &Band| {
-                    band::ring(*band, height, width, cutoffs, square, frequency.protect_dc)
-                };
+                let ring =
+                    |band: &Band| band::ring(*band, height, width, cutoffs, square, frequency.protect_dc);
                 frequency.bands.iter().map(ring).collect()
             }
         };

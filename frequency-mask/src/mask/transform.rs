@@ -6,8 +6,8 @@
 
 use std::sync::Mutex;
 
-use super::lanes::{Block, LANES, Lane, LaneFft};
 use super::Cast;
+use super::lanes::{Block, LANES, Lane, LaneFft};
 
 const CHANNELS: usize = 3;
 
@@ -49,8 +49,7 @@ impl Filter {
     /// A filter that leaves everything as it is, and may later touch these rows of the upper half.
     pub(super) fn identity(height: usize, width: usize, rows: impl IntoIterator<Item = usize>) -> Self {
         let half = height.div_ceil(2);
-        let mut touched: Vec<usize> =
-            rows.into_iter().map(|row| if row >= half { 0 } else { row }).collect();
+        let mut touched: Vec<usize> = rows.into_iter().map(|row| if row >= half { 0 } else { row }).collect();
         touched.sort_unstable();
         touched.dedup();
         let mut place = vec![None; half];
@@ -145,12 +144,21 @@ impl Transform {
 
     /// Filters `pixels`, `[height, width, 3]`, into `out`.
     pub(super) fn apply(&self, pixels: &[u8], filter: &Filter, cast: Cast, out: &mut [u8]) {
-        let mut room = self.rooms.lock().ok().and_then(|mut rooms| rooms.pop()).unwrap_or_else(|| self.room());
+        let mut room =
+            self.rooms.lock().ok().and_then(|mut rooms| rooms.pop()).unwrap_or_else(|| self.room());
         let groups = filter.touched.len().div_ceil(LANES);
         let tiles = (self.width * CHANNELS).div_ceil(2 * LANES) * 2;
         room.spectrum.re.resize(groups * tiles * LANES, Lane::ZERO);
         room.spectrum.im.resize(groups * tiles * LANES, Lane::ZERO);
-        pulp::Arch::new().dispatch(Work { transform: self, pixels, filter, cast, tiles, room: &mut room, out });
+        pulp::Arch::new().dispatch(Work {
+            transform: self,
+            pixels,
+            filter,
+            cast,
+            tiles,
+            room: &mut room,
+            out,
+        });
         if let Ok(mut rooms) = self.rooms.lock() {
             rooms.push(room);
         }
@@ -282,7 +290,8 @@ impl Transform {
             self.columns.inverse(column, work);
             let first = tile * LANES;
             for y in 0..height {
-                let (line, to) = (&pixels[y * stride..(y + 1) * stride], &mut out[y * stride..(y + 1) * stride]);
+                let (line, to) =
+                    (&pixels[y * stride..(y + 1) * stride], &mut out[y * stride..(y + 1) * stride]);
                 write(cast, difference, column.re[y].scale(scale), line, to, first);
                 write(cast, difference, column.im[y].scale(scale), line, to, first + LANES);
             }
