@@ -115,8 +115,7 @@ fn measured(scored: &Scored, threshold: f64) -> [Option<f64>; 3] {
 }
 
 fn missing(labels: &[bool]) -> String {
-    let has = |wanted: bool| labels.iter().any(|label| *label == wanted);
-    let what = match (has(false), has(true)) {
+    let what = match (labels.contains(&false), labels.contains(&true)) {
         (false, true) => "no readable real picture",
         (true, false) => "no readable generated picture",
         _ => "a score is not a number",

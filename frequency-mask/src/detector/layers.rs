@@ -57,6 +57,20 @@ impl Conv {
     }
 }
 
+impl Conv {
+    /// The same followed by a batch normalisation with its running statistics, as one convolution:
+    /// `w' = w γ / √(σ² + ε)`, `b' = β - μ γ / √(σ² + ε)`. For a convolution without bias.
+    pub(crate) fn forward_normalised(&self, input: &Tensor, norm: &BatchNorm) -> Tensor {
+        let factor = &norm.weight / (&norm.running_var + EPSILON).sqrt();
+        let bias = &norm.bias - &norm.running_mean * &factor;
+        let weight = &self.weight * factor.view([-1, 1, 1, 1]);
+        input.conv2d(&weight, Some(&bias), [self.stride; 2], [self.padding; 2], [1, 1], 1)
+    }
+}
+
+/// Added to the variance. PyTorch's.
+const EPSILON: f64 = 1e-5;
+
 /// Normalises each channel over batch and place; weight 1 and bias 0 at the start.
 #[derive(Debug)]
 pub(crate) struct BatchNorm {
@@ -80,6 +94,6 @@ impl BatchNorm {
     pub(crate) fn forward(&self, input: &Tensor, train: bool) -> Tensor {
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
         let running = (Some(&self.running_mean), Some(&self.running_var));
-        input.batch_norm(weight, bias, running.0, running.1, train, 0.1, 1e-5, false)
+        input.batch_norm(weight, bias, running.0, running.1, train, 0.1, EPSILON, false)
     }
 }

@@ -19,7 +19,10 @@ impl Unit {
     }
 
     fn forward(&self, input: &Tensor, train: bool) -> Tensor {
-        self.norm.forward(&self.conv.forward(input), train)
+        match train {
+            true => self.norm.forward(&self.conv.forward(input), true),
+            false => self.conv.forward_normalised(input, &self.norm),
+        }
     }
 }
 
@@ -60,11 +63,11 @@ impl Residual {
         for (at, unit) in self.units.iter().enumerate() {
             inner = unit.forward(&inner, train);
             if at + 1 < self.units.len() {
-                inner = inner.relu();
+                inner = inner.relu_();
             }
         }
         let through = self.shortcut.as_ref().map(|unit| unit.forward(input, train));
-        (inner + through.unwrap_or_else(|| input.shallow_clone())).relu()
+        (inner + through.unwrap_or_else(|| input.shallow_clone())).relu_()
     }
 }
 
@@ -135,7 +138,7 @@ impl ResNet {
 
     /// `[batch, 3, height, width]` to logits `[batch]`.
     pub(super) fn forward(&self, images: &Tensor, train: bool) -> Tensor {
-        let mut features = self.stem.forward(images, train).relu();
+        let mut features = self.stem.forward(images, train).relu_();
         if self.pool {
             features = features.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
         }
