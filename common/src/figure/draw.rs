@@ -6,7 +6,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::{Distribution, Figure, Named, PALETTE, Panel};
-use super::{heat_map, tiles};
+use super::{heat_map, pictures, tiles};
 use crate::stats;
 
 pub(super) type Area<B> = DrawingArea<B, Shift>;
@@ -35,6 +35,7 @@ impl Figure {
             Self::Distributions { panels, .. } => (760, 90 + panels.len() as u32 * 150),
             Self::HeatMap { rows, columns, .. } => heat_map::size(rows, columns),
             Self::Tiles { groups, .. } => tiles::size(groups),
+            Self::Pictures { columns, pictures, .. } => pictures::size(pictures, *columns),
             Self::Curves { .. } | Self::Scatter { .. } | Self::Frontier { .. } => (760, 460),
         }
     }
@@ -54,6 +55,9 @@ impl Figure {
             }
             // An SVG has scale 1; its tiles are added as images.
             Self::Tiles { title, groups } => tiles::draw(area, scale, title, groups, scale > 1),
+            Self::Pictures { title, columns, pictures } => {
+                pictures::draw(area, scale, title, pictures, *columns)
+            }
             Self::Bars { title, value, parts, bars } => stacked(area, scale, title, value, parts, bars),
         }?;
         area.present().map_err(text)

@@ -2,6 +2,7 @@
 
 mod draw;
 mod heat_map;
+mod pictures;
 mod tiles;
 
 use std::fmt::Write as _;
@@ -16,6 +17,7 @@ use thiserror::Error;
 use crate::files::{self, FileError};
 use crate::report::FigureFile;
 
+pub use pictures::Picture;
 pub use tiles::{Tile, TileGroup};
 
 /// Colours that stay apart for colour-blind readers (Okabe and Ito 2008).
@@ -121,6 +123,15 @@ pub enum Figure {
         /// Column that is framed in each row.
         framed: Vec<Option<usize>>,
     },
+    /// Pictures side by side, enlarged pixel by pixel.
+    Pictures {
+        /// Heading.
+        title: String,
+        /// Pictures in a line.
+        columns: usize,
+        /// The pictures, line by line.
+        pictures: Vec<Picture>,
+    },
 }
 
 /// A point with a name.
@@ -203,6 +214,9 @@ pub fn save(figure: &Figure, folder: &Path, id: &str, caption: &str) -> Result<F
     figure.draw(&SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area(), 1).map_err(fail)?;
     if let Figure::Tiles { groups, .. } = figure {
         svg = tiles::embed(&svg, groups).map_err(fail)?;
+    }
+    if let Figure::Pictures { columns, pictures, .. } = figure {
+        svg = svg.replace("</svg>", &format!("{}</svg>", pictures::elements(pictures, *columns)));
     }
     files::write_atomic(&folder.join(name("svg")), scalable(&svg).as_bytes())?;
     files::write_atomic(&folder.join(name("csv")), figure.csv().as_bytes())?;
@@ -302,6 +316,16 @@ impl Figure {
                     }
                 }
             }
+            Self::Pictures { pictures, .. } => {
+                out.push_str("picture,row,values\n");
+                for picture in pictures {
+                    let row = picture.pixels.len() / picture.height.max(1);
+                    for (at, values) in picture.pixels.chunks(row.max(1)).enumerate() {
+                        let values: Vec<String> = values.iter().map(u8::to_string).collect();
+                        let _ = writeln!(out, "{},{at},{}", quote(&picture.title), values.join(" "));
+                    }
+                }
+            }
             Self::Bars { parts, bars, .. } => {
                 out.push_str("bar,part,value\n");
                 for (name, lengths) in bars {
@@ -390,6 +414,11 @@ mod tests {
                     )],
                 }],
             },
+            Figure::Pictures {
+                title: text("Pictures"),
+                columns: 2,
+                pictures: vec![Picture::grey("ramp", &[vec![0.0, 1.0]], [0.0, 1.0])],
+            },
             Figure::Distributions {
                 title: text("Distributions"),
                 x: text("weight"),
@@ -417,6 +446,7 @@ mod tests {
             | Figure::Frontier { title, .. }
             | Figure::HeatMap { title, .. }
             | Figure::Tiles { title, .. }
+            | Figure::Pictures { title, .. }
             | Figure::Distributions { title, .. }) = figure;
             assert!(
                 svg.contains(title.as_str()) && svg.contains("viewBox") && !svg.contains("NaN"),
