@@ -1,6 +1,5 @@
 //! Detectors: an image in, one logit out; positive is "generated".
 
-pub(crate) mod layers;
 mod probe;
 mod resnet;
 mod saved;

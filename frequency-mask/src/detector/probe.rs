@@ -3,7 +3,7 @@
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
-use super::layers::BatchNorm;
+use common::nn::vision::BatchNorm;
 
 /// Rows and columns to which the logarithm of the power spectrum is averaged. Ours.
 pub(super) const CELLS: [i64; 2] = [16, 9];

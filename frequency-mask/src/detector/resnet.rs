@@ -1,75 +1,9 @@
 //! Residual networks (He et al. 2016): ResNet-50 in torchvision's layout, the variant without early down-sampling of
 //! Gragnaniello et al. 2021, and a small one that trains from scratch on processors.
 
+use common::nn::vision::{Residual, Shape, Unit};
 use tch::Tensor;
 use tch::nn::{Init, Path};
-
-use super::layers::{BatchNorm, Conv, Shape};
-
-/// Convolution and batch normalisation.
-#[derive(Debug)]
-struct Unit {
-    conv: Conv,
-    norm: BatchNorm,
-}
-
-impl Unit {
-    fn new(path: &Path, conv: &str, norm: &str, shape: Shape) -> Self {
-        Self { conv: Conv::plain(&(path / conv), shape), norm: BatchNorm::new(&(path / norm), shape.to) }
-    }
-
-    fn forward(&self, input: &Tensor, train: bool) -> Tensor {
-        match train {
-            true => self.norm.forward(&self.conv.forward(input), true),
-            false => self.conv.forward_normalised(input, &self.norm),
-        }
-    }
-}
-
-/// A residual block of any number of units.
-#[derive(Debug)]
-struct Residual {
-    units: Vec<Unit>,
-    shortcut: Option<Unit>,
-}
-
-impl Residual {
-    /// 1x1, 3x3, 1x1: torchvision strides in the middle.
-    fn bottleneck(path: &Path, from: i64, width: i64, stride: i64) -> Self {
-        let units = vec![
-            Unit::new(path, "conv1", "bn1", Shape::same(from, width, 1, 1)),
-            Unit::new(path, "conv2", "bn2", Shape::same(width, width, 3, stride)),
-            Unit::new(path, "conv3", "bn3", Shape::same(width, 4 * width, 1, 1)),
-        ];
-        Self { units, shortcut: Self::shortcut(path, from, 4 * width, stride) }
-    }
-
-    /// 3x3, 3x3.
-    fn basic(path: &Path, from: i64, width: i64, stride: i64) -> Self {
-        let units = vec![
-            Unit::new(path, "conv1", "bn1", Shape::same(from, width, 3, stride)),
-            Unit::new(path, "conv2", "bn2", Shape::same(width, width, 3, 1)),
-        ];
-        Self { units, shortcut: Self::shortcut(path, from, width, stride) }
-    }
-
-    fn shortcut(path: &Path, from: i64, to: i64, stride: i64) -> Option<Unit> {
-        let path = path / "downsample";
-        (from != to || stride != 1).then(|| Unit::new(&path, "0", "1", Shape::same(from, to, 1, stride)))
-    }
-
-    fn forward(&self, input: &Tensor, train: bool) -> Tensor {
-        let mut inner = input.shallow_clone();
-        for (at, unit) in self.units.iter().enumerate() {
-            inner = unit.forward(&inner, train);
-            if at + 1 < self.units.len() {
-                inner = inner.relu_();
-            }
-        }
-        let through = self.shortcut.as_ref().map(|unit| unit.forward(input, train));
-        (inner + through.unwrap_or_else(|| input.shallow_clone())).relu_()
-    }
-}
 
 /// Which residual network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use tch::nn::VarStore;
 
 use super::upsample::{Doubling, Upsampler};
 use super::{Budget, Trained, optimise};
-use crate::detector::layers::{Conv, Shape};
+use common::nn::vision::{Conv, Shape};
 
 /// Channels after the first and the second halving. Ours: wide, so that fakes are not simply blurred.
 const WIDTHS: [i64; 2] = [24, 48];

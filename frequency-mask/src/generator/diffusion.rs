@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::upsample::{Doubling, Upsampler};
 use super::{Budget, Trained, optimise};
-use crate::detector::layers::{Conv, Shape};
+use common::nn::vision::{Conv, Shape};
 
 /// Steps of the noise schedule. Ours, as in the pilot.
 const STEPS: i64 = 100;

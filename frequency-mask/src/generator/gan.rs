@@ -6,7 +6,7 @@ use tch::{Kind, Tensor};
 
 use super::upsample::{Doubling, Upsampler};
 use super::{Budget, Trained};
-use crate::detector::layers::{BatchNorm, Conv, Shape};
+use common::nn::vision::{BatchNorm, Conv, Shape};
 
 /// Numbers that a sample is made from.
 const LATENT: i64 = 64;

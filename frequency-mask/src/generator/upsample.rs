@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
-use crate::detector::layers::{Conv, Shape};
+use common::nn::vision::{Conv, Shape};
 
 /// How a decoder doubles the resolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,9 @@
 use tch::Tensor;
 use tch::nn::{Init, Path};
 
+/// Added to the variance. PyTorch's.
+const EPSILON: f64 = 1e-5;
+
 /// A convolution; with `bias` as `nn.Conv2d`, else as ResNets have it.
 #[derive(Debug)]
 pub struct Conv {
@@ -60,6 +63,15 @@ impl Conv {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         input.conv2d(&self.weight, self.bias.as_ref(), stride, padding, [1, 1], 1)
     }
+
+    /// The same followed by a batch normalisation with its running statistics, as one convolution:
+    /// `w' = w γ / √(σ² + ε)`, `b' = β - μ γ / √(σ² + ε)`. For a convolution without bias.
+    pub fn forward_normalised(&self, input: &Tensor, norm: &BatchNorm) -> Tensor {
+        let factor = &norm.weight / (&norm.running_var + EPSILON).sqrt();
+        let bias = &norm.bias - &norm.running_mean * &factor;
+        let weight = &self.weight * factor.view([-1, 1, 1, 1]);
+        input.conv2d(&weight, Some(&bias), [self.stride; 2], [self.padding; 2], [1, 1], 1)
+    }
 }
 
 /// Normalises each channel over batch and place; weight 1 and bias 0 at the start.
@@ -86,6 +98,6 @@ impl BatchNorm {
     pub fn forward(&self, input: &Tensor, train: bool) -> Tensor {
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
         let running = (Some(&self.running_mean), Some(&self.running_var));
-        input.batch_norm(weight, bias, running.0, running.1, train, 0.1, 1e-5, false)
+        input.batch_norm(weight, bias, running.0, running.1, train, 0.1, EPSILON, false)
     }
 }

@@ -18,9 +18,12 @@ impl Unit {
         Self { conv: Conv::plain(&(path / conv), shape), norm: BatchNorm::new(&(path / norm), shape.to) }
     }
 
-    /// `[batch, from, ..]` to `[batch, to, ..]`.
+    /// `[batch, from, ..]` to `[batch, to, ..]`; in evaluation as one convolution.
     pub fn forward(&self, input: &Tensor, train: bool) -> Tensor {
-        self.norm.forward(&self.conv.forward(input), train)
+        match train {
+            true => self.norm.forward(&self.conv.forward(input), true),
+            false => self.conv.forward_normalised(input, &self.norm),
+        }
     }
 }
 
@@ -62,11 +65,11 @@ impl Residual {
         for (at, unit) in self.units.iter().enumerate() {
             inner = unit.forward(&inner, train);
             if at + 1 < self.units.len() {
-                inner = inner.relu();
+                inner = inner.relu_();
             }
         }
         let through = self.shortcut.as_ref().map(|unit| unit.forward(input, train));
-        (inner + through.unwrap_or_else(|| input.shallow_clone())).relu()
+        (inner + through.unwrap_or_else(|| input.shallow_clone())).relu_()
     }
 }
 
