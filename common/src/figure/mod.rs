@@ -1,6 +1,7 @@
 //! Figures as SVG, PNG at twice the size, and the plotted numbers as CSV. No system font is needed.
 
 mod draw;
+mod embed;
 mod heat_map;
 mod pictures;
 mod tiles;
@@ -213,10 +214,10 @@ pub fn save(figure: &Figure, folder: &Path, id: &str, caption: &str) -> Result<F
     let mut svg = String::new();
     figure.draw(&SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area(), 1).map_err(fail)?;
     if let Figure::Tiles { groups, .. } = figure {
-        svg = tiles::embed(&svg, groups).map_err(fail)?;
+        svg = tiles::embedded(&svg, groups).map_err(fail)?;
     }
     if let Figure::Pictures { columns, pictures, .. } = figure {
-        svg = svg.replace("</svg>", &format!("{}</svg>", pictures::elements(pictures, *columns)));
+        svg = pictures::embedded(&svg, pictures, *columns).map_err(fail)?;
     }
     files::write_atomic(&folder.join(name("svg")), scalable(&svg).as_bytes())?;
     files::write_atomic(&folder.join(name("csv")), figure.csv().as_bytes())?;

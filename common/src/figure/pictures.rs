@@ -1,14 +1,10 @@
 //! Pictures side by side, each below its name.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Area, Drawn, TEXT, TITLE, font, text};
+use super::embed::{self, Place};
 
 /// A picture of a [`super::Figure::Pictures`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,31 +58,6 @@ impl Picture {
     /// Whole number of units for a pixel.
     fn zoom(&self) -> usize {
         (SIDE / self.width.max(self.height).max(1)).max(1)
-    }
-
-    /// The picture as a PNG file.
-    fn png(&self) -> Vec<u8> {
-        let channels = self.channels();
-        let mut lines = Vec::new();
-        for row in self.pixels.chunks(self.width * channels) {
-            lines.push(0); // no prediction
-            lines.extend_from_slice(row);
-        }
-        let mut packed = ZlibEncoder::new(Vec::new(), Compression::best());
-        let packed = packed.write_all(&lines).and_then(|()| packed.finish()).unwrap_or_default(); // memory does not fail
-        let mut header = [self.width as u32, self.height as u32].map(u32::to_be_bytes).concat();
-        header.extend([8, if channels == 3 { 2 } else { 0 }, 0, 0, 0]);
-        let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
-        for (kind, data) in [(b"IHDR", header), (b"IDAT", packed), (b"IEND", Vec::new())] {
-            let mut crc = flate2::Crc::new();
-            crc.update(kind);
-            crc.update(&data);
-            out.extend((data.len() as u32).to_be_bytes());
-            out.extend(kind);
-            out.extend(&data);
-            out.extend(crc.sum().to_be_bytes());
-        }
-        out
     }
 }
 
@@ -143,44 +114,15 @@ pub(super) fn draw<B: DrawingBackend>(
     Ok(())
 }
 
-/// The pictures as elements of the drawing, each with its PNG inside.
-pub(super) fn elements(pictures: &[Picture], columns: usize) -> String {
-    let mut out = String::new();
+/// The drawing with the pictures in it.
+pub(super) fn embedded(svg: &str, pictures: &[Picture], columns: usize) -> Result<String, String> {
+    let mut elements = String::new();
     for (at, picture) in pictures.iter().enumerate() {
         let (x, y) = place(at, pictures, columns);
         let (width, height) = (picture.width * picture.zoom(), picture.height * picture.zoom());
-        let _ = writeln!(
-            out,
-            "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{}\"/>",
-            base64(&picture.png())
-        );
+        let element =
+            embed::element(Place { x, y, width, height }, &picture.pixels, [picture.width, picture.height]);
+        elements += &element.map_err(|problem| format!("picture `{}`: {problem}", picture.title))?;
     }
-    out
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for three in bytes.chunks(3) {
-        let word =
-            three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for at in 0..4 {
-            let letter = LETTERS[(word >> (18 - 6 * at) & 63) as usize];
-            out.push(if at <= three.len() { char::from(letter) } else { '=' });
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_become_letters_as_rfc_4648_says() {
-        let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
-        for (plain, coded) in pairs {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
+    Ok(embed::into_svg(svg, &elements))
 }

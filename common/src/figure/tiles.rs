@@ -1,12 +1,10 @@
 //! Small images in rows, such as the pictures that a search found.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
 use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::draw::{Area, Drawn, TEXT, TITLE, font, text};
+use super::embed::{self, Place};
 
 /// Side of a drawn tile.
 const SIDE: u32 = 96;
@@ -44,16 +42,6 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// As a PNG file.
-    fn png(&self) -> Result<Vec<u8>, String> {
-        let mut bytes = Vec::new();
-        let size = self.side_px;
-        PngEncoder::new(&mut bytes)
-            .write_image(&self.rgb, size, size, ExtendedColorType::Rgb8)
-            .map_err(|error| format!("tile `{}`: {error}", self.name))?;
-        Ok(bytes)
-    }
-
     /// Each pixel repeated to fill `side` pixels.
     fn enlarged(&self, side: u32) -> Vec<u8> {
         let at = |place: u32| (place * self.side_px / side) as usize;
@@ -114,21 +102,25 @@ pub(super) fn draw<B: DrawingBackend>(
 const PALETTE_FRAME: RGBColor = super::PALETTE[2];
 
 /// The drawing with the tiles in it.
-pub(super) fn embed(svg: &str, groups: &[TileGroup]) -> Result<String, String> {
+pub(super) fn embedded(svg: &str, groups: &[TileGroup]) -> Result<String, String> {
     let mut images = String::new();
     let mut y = HEAD;
     for group in groups {
         y += group.text.len() as u32 * LINE;
         for (_, tiles) in &group.rows {
             for (at, tile) in (0..).zip(tiles) {
-                let (x, data) = (NAMES + at * (SIDE + GAP), STANDARD.encode(tile.png()?));
-                images.push_str(&format!(
-                    "<image x=\"{x}\" y=\"{y}\" width=\"{SIDE}\" height=\"{SIDE}\" style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{data}\"/>\n"
-                ));
+                let place = Place {
+                    x: (NAMES + at * (SIDE + GAP)) as usize,
+                    y: y as usize,
+                    width: SIDE as usize,
+                    height: SIDE as usize,
+                };
+                let element = embed::element(place, &tile.rgb, [tile.side_px as usize; 2]);
+                images += &element.map_err(|problem| format!("tile `{}`: {problem}", tile.name))?;
             }
             y += SIDE + GAP;
         }
         y += LINE;
     }
-    Ok(svg.replacen("</svg>", &format!("{images}</svg>"), 1))
+    Ok(embed::into_svg(svg, &images))
 }
