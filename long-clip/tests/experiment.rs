@@ -1,4 +1,5 @@
 //! Invariants of the arms, and runs that repeat.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use common::testing::torch_rng;
 use long_clip::experiment::arm::{Arm, COMPONENTS, SWEPT, UNTRAINED, VARIANTS, arm};
