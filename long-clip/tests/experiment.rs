@@ -1,4 +1,5 @@
 //! Invariants of the arms, and runs that repeat.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use common::testing::torch_rng;
 use long_clip::experiment::arm::{Arm, COMPONENTS, SWEPT, UNTRAINED, VARIANTS, arm};
@@ -156,4 +157,19 @@ fn a_job_repeats_bit_by_bit_whether_its_base_was_kept_or_not() {
         assert!(of(&base, measure).is_some());
     }
     assert_eq!(of(&stretched, "drift-image").map(|drift| (drift[0] - 1.0).abs() < 1e-6), Some(true));
+}
+
+#[test]
+fn every_preset_has_a_possible_model_a_principal_part_and_captions_that_fit() {
+    for design in [Design::quick(), Design::cpu(), Design::full()] {
+        let Scale { world, model, tune, components, .. } = &design.scale;
+        assert_eq!(model.check(), Ok(()));
+        assert!(!long_clip::pcm::is_identity(tune.batch as i64, model.embed_dim, 2 * components));
+        assert_eq!(model.vision.image_px as usize, world.look.side_px);
+        let similar = world.families(10, 5, 1, "test");
+        assert!(similar.items.iter().all(|item| item.long.n_tokens() <= 248 && item.short.n_tokens() <= 21));
+        let arms = design.compared(&design.candidates().iter().map(|_| ("A7".to_owned(), 1e-3)).collect());
+        assert!(arms.len() >= design.seeds.len() * 6);
+        assert!(design.tuning_seeds.iter().all(|seed| !design.seeds.contains(seed)));
+    }
 }

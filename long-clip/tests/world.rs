@@ -1,6 +1,7 @@
 //! The drawn world: truth, captions, the oracle.
 
 use common::seed;
+use long_clip::tokenizer::{Specials, Tokenizer};
 use long_clip::world::{
     Caption, Cell, Claim, Direction, END, Gallery, Look, Object, START, Scene, SceneSizes, Sentence, Shape,
     Size, Summary, draw, families, ids, labelled, oracle, scenes, word_id,
@@ -167,4 +168,21 @@ fn a_caption_is_cut_before_its_end_token() {
     assert_eq!(word_id("zebra"), None);
     let summary = Summary::of(&item.scene, false, None);
     assert!(Caption::short(summary).text().starts_with("a large "));
+}
+
+/// Skipped without the data folder, which has CLIP's merges.
+#[test]
+fn every_word_is_one_token_of_clips_own_tokenizer() {
+    let root = std::env::var_os("BENKYOKAI_DATA").map(std::path::PathBuf::from);
+    let path = root.map(|root| root.join("clip-bpe/bpe_simple_vocab_16e6.txt.gz"));
+    let Some(path) = path.filter(|path| path.exists()) else { return };
+    let tokenizer = Tokenizer::open(&path).unwrap();
+    for item in &gallery(200, 4).items {
+        for caption in
+            [item.short.clone(), item.long.clone(), item.long.after_filler(), item.long.first_last()]
+        {
+            let tokens = tokenizer.tokenize(&caption.text(), 248, Specials::Neutral);
+            assert_eq!(tokens.whole, caption.n_tokens(), "{}", caption.text());
+        }
+    }
 }

@@ -177,6 +177,9 @@ fn put_curve(points: &[(usize, f64)], setting: &str, arm: &str, outcome: &mut Ou
     outcome.put(setting, arm, EFFECTIVE, vec![effective.map_or(0.0, |(length, _)| *length as f64)]);
 }
 
+/// What is done to a caption.
+type Change = fn(&Caption) -> Caption;
+
 /// Text to image R@1 on long captions that were changed, and what that took.
 fn perturbed(
     model: &Clip,
@@ -189,7 +192,7 @@ fn perturbed(
     let recall =
         |texts: &Tensor| recall_at(&scores(texts, &images.random).ranks(|row, column| row == column), 1);
     let whole = recall(&texts.long);
-    let changes: [(&str, fn(&Caption) -> Caption); 3] = [
+    let changes: [(&str, Change); 3] = [
         ("first-removed", Caption::without_first),
         ("first-last", Caption::first_last),
         ("after-filler", Caption::after_filler),
