@@ -11,9 +11,6 @@ fn tokenizer() -> Option<Tokenizer> {
     let root = std::env::var_os("BENKYOKAI_DATA").map(PathBuf::from);
     let path =
         root.map(|root| root.join("clip-bpe/bpe_simple_vocab_16e6.txt.gz")).filter(|path| path.exists());
-    if path.is_none() {
-        eprintln!("skipped: clip-bpe is not below BENKYOKAI_DATA");
-    }
     path.map(|path| Tokenizer::open(&path).unwrap())
 }
 
