@@ -337,7 +337,10 @@ fn filter_packed(row: &mut Block, values: &[[f32; 2]], removed: &[Lane], nyquist
 }
 
 /// Sixteen bytes from `first` as numbers, zeros behind the end.
-#[expect(clippy::needless_range_loop, reason = "plain loops over a fixed number of lanes become vector instructions")]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "plain loops over a fixed number of lanes become vector instructions"
+)]
 #[inline(always)]
 fn bytes(line: &[u8], first: usize) -> Lane {
     let mut lane = Lane::ZERO;
@@ -351,7 +354,10 @@ fn bytes(line: &[u8], first: usize) -> Lane {
     lane
 }
 
-#[expect(clippy::needless_range_loop, reason = "plain loops over a fixed number of lanes become vector instructions")]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "plain loops over a fixed number of lanes become vector instructions"
+)]
 #[inline(always)]
 fn write(cast: Cast, difference: bool, filtered: Lane, line: &[u8], out: &mut [u8], first: usize) {
     let value = if difference { bytes(line, first).sub(filtered) } else { filtered };
