@@ -1,4 +1,5 @@
 //! Masks of one image: bytes to bytes, one core, a fresh mask each time.
+#![expect(missing_docs, reason = "criterion's macro makes functions")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use frequency_mask::mask::{Band, FrequencyMask, Kind, Mask, Masker};

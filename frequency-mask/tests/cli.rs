@@ -1,4 +1,5 @@
 //! The command, with good and bad input.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::fs;
 use std::io::Write;

@@ -1,4 +1,5 @@
 //! Detectors: losses, names of weights, learning, and the traps of the experiment.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use common::testing::{gradient_error, torch_rng};
 use common::train::Checkpoints;

@@ -1,4 +1,5 @@
 //! Masks against the official code, against a direct transform, and by their properties.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::f64::consts::TAU;
 

@@ -252,8 +252,8 @@ fn spectra(finished: &Finished, folder: &Path) -> Result<Section> {
 
 /// A drawn scene with edges, waves and a ramp: no photograph may be shown.
 fn scene() -> RgbImage {
-    RgbImage::from_fn(96, 96, |x, y| {
-        let (u, v) = (f64::from(x) / 96.0, f64::from(y) / 96.0);
+    RgbImage::from_fn(64, 64, |x, y| {
+        let (u, v) = (f64::from(x) / 64.0, f64::from(y) / 64.0);
         let zone = 0.5 + 0.5 * (60.0 * (u * u + v * v)).cos();
         let disc = (u - 0.6).hypot(v - 0.35) < 0.2;
         let value = if disc { 0.85 } else { 0.15 + 0.5 * zone * v + 0.3 * u };
