@@ -118,6 +118,8 @@ pub fn picture(values: &[Vec<f64>], low: f64, high: f64) -> GrayImage {
 
 #[cfg(test)]
 mod tests {
+    use rand::Rng;
+
     use super::*;
 
     #[test]
@@ -129,6 +131,21 @@ mod tests {
         let values = spectrum.values();
         let highest = values.iter().flatten().copied().fold(0.0, f64::max);
         assert_eq!(values[0][0], highest); // half a cycle per pixel along both axes, shifted
-        assert!(spectrum.peaks() > 0.0, "{}", spectrum.peaks());
+    }
+
+    #[test]
+    fn peaks_grow_when_a_grid_of_a_doubling_is_added_to_noise() {
+        let mut rng = common::seed::rng(1, "peaks", 0);
+        let noise = RgbImage::from_fn(64, 64, |_, _| image::Rgb([rng.random_range(80..160); 3]));
+        let mut gridded = noise.clone();
+        gridded.enumerate_pixels_mut().filter(|(x, y, _)| (x + y) % 2 == 0).for_each(|(_, _, pixel)| {
+            pixel.0 = pixel.0.map(|byte| byte + 30);
+        });
+        let peaks = |image: &RgbImage| {
+            let mut spectrum = AverageSpectrum::new(64, 64);
+            spectrum.add(image);
+            spectrum.peaks()
+        };
+        assert!(peaks(&gridded) > peaks(&noise) + 0.1, "{} {}", peaks(&gridded), peaks(&noise));
     }
 }

@@ -216,7 +216,7 @@ impl Design {
                 epochs: 3,
                 ..sizes.clone()
             },
-            // After the short runs had shown validation accuracies that leave room.
+            // Added after the test scores of the short runs had been seen: exploratory.
             longer: Some((
                 "t4-long".to_owned(),
                 Generator::T4,
