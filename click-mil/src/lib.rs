@@ -1,5 +1,6 @@
 //! Detectors from centre clicks.
 
+pub mod annotate;
 pub mod area_prior;
 pub mod cli;
 pub mod click_score;

@@ -1,6 +1,7 @@
 //! What was typed, and how it becomes library types.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command talks to its user")]
 
+mod annotate;
 mod detect;
 mod evaluate;
 mod propose;
@@ -17,6 +18,7 @@ use common::nn::gemm;
 const EXAMPLES: &str = "\
 Examples:
   click-mil propose photographs/ --top 100 > proposals.jsonl
+  click-mil annotate photographs/ --classes cat,dog --out clicks.csv
   click-mil simulate-clicks --voc VOC2007 --split trainval --out clicks.csv
   click-mil train --voc VOC2007 --split trainval --clicks clicks.csv --network squeezenet1_1.safetensors --out detector
   click-mil detect --model detector photographs/ > detections.jsonl
@@ -37,6 +39,8 @@ enum Verb {
     Propose(propose::Arguments),
     /// Make clicks on object centres from boxes, by an error model
     SimulateClicks(simulate::Arguments),
+    /// Serve a page to this machine on which a person clicks on the centres of objects; saves as it goes
+    Annotate(annotate::Arguments),
     /// Learn a detector from class labels and clicks, or from boxes
     Train(Box<train::Arguments>),
     /// Find objects in images
@@ -54,6 +58,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         Verb::Propose(arguments) => propose::run(&arguments),
         Verb::SimulateClicks(arguments) => simulate::run(&arguments),
+        Verb::Annotate(arguments) => annotate::run(&arguments),
         Verb::Train(arguments) => train::run(&arguments),
         Verb::Detect(arguments) => detect::run(&arguments),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
