@@ -72,6 +72,6 @@ mod tests {
         assert_eq!(scores.ranks(|row, column| row == 0 && column > 0), [0, 3]);
         assert_eq!(scores.order(0), [1, 2, 0]);
         assert_eq!(scores.transposed().transposed().values, scores.values);
-        assert_eq!(scores.transposed().ranks(diagonal), [1, 0, 2]);
+        assert_eq!(scores.transposed().ranks(diagonal), [1, 1, 2]);
     }
 }
