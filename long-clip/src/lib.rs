@@ -10,7 +10,7 @@
 //! | [`data`], [`encode`], [`retrieval`] | the evaluation protocols, section 4 |
 //! | [`position`], [`stretch`] | knowledge-preserved stretching, section 3.2 |
 //! | [`pcm`], [`loss`], [`step`], [`train`] | primary component matching and training, section 3.3 |
-//! | [`array`], [`search`], [`gallery`], [`cli`] | features on disk, the command |
+//! | [`mod@array`], [`search`], [`gallery`], [`cli`] | features on disk, the command |
 //! | [`world`], [`experiment`] | a world with known truth, and the re-test in it |
 
 pub mod array;

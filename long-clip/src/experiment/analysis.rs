@@ -40,7 +40,7 @@ pub(super) fn score(outcome: &Outcome) -> Option<f64> {
     stats::mean(&values)
 }
 
-/// The learning rate with the best mean of [`score`] over the tuning seeds, for each arm; the first of equals.
+/// The learning rate with the best mean of the score over the tuning seeds, for each arm; the first of equals.
 pub fn choose(candidates: &[(Job, Outcome)]) -> Chosen {
     let mut scores: BTreeMap<String, Vec<(f64, Vec<f64>)>> = BTreeMap::new();
     for (job, outcome) in candidates {
