@@ -10,6 +10,29 @@ use crate::files::{self, FileError};
 const RECORD: &str = "run.json";
 const DESIGN: &str = "design.json";
 
+/// How much of an experiment is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Little data, few seeds: a look, never a verdict.
+    Quick,
+    /// At least five seeds: the verdict preset.
+    Cpu,
+    /// Larger networks, more data and seeds: for a GPU.
+    Full,
+}
+
+impl Preset {
+    /// Name as it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Cpu => "cpu",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// How a run went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

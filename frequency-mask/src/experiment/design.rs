@@ -1,35 +1,13 @@
 //! What is made and trained: generators, arms, seeds and sizes of each preset.
 
 use common::outcome::Outcome;
+pub use common::run::Preset;
 use common::workers;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::Architecture;
 use crate::generator::Generator;
 use crate::mask::{Band, Cast, FrequencyMask, Kind, Mask};
-
-/// How much is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// A look: few arms, two seeds, never a verdict.
-    Quick,
-    /// All arms, five seeds: the verdict preset.
-    Cpu,
-    /// More images, longer training, ten seeds: for a GPU.
-    Full,
-}
-
-impl Preset {
-    /// Name as it is typed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Cpu => "cpu",
-            Self::Full => "full",
-        }
-    }
-}
 
 /// Sizes of the runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

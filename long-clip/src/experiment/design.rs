@@ -1,5 +1,6 @@
 //! What is trained: sizes, arms, seeds and learning rates of each preset.
 
+pub use common::run::Preset;
 use std::collections::BTreeMap;
 
 use common::files;
@@ -11,29 +12,6 @@ use super::arm::{BASE, COMPONENTS, SWEPT, UNTRAINED, VARIANTS, arm};
 use super::data::World;
 use crate::config::{Activation, ModelConfig, TextConfig, VisionConfig};
 use crate::world::{Look, N_WORDS, SceneSizes};
-
-/// How much is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Two seeds, the main arms, a short schedule: a look, never a verdict.
-    Quick,
-    /// Five seeds, all arms, a learning-rate sweep: the verdict preset.
-    Cpu,
-    /// Larger images, networks and batches: for a GPU.
-    Full,
-}
-
-impl Preset {
-    /// Name as it is typed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Cpu => "cpu",
-            Self::Full => "full",
-        }
-    }
-}
 
 /// Steps of AdamW with a linear warm-up over a tenth of them and a cosine to zero.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

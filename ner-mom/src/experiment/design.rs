@@ -1,5 +1,6 @@
 //! What is trained: the arms, settings, seeds and candidates of each preset.
 
+pub use common::run::Preset;
 use std::collections::BTreeMap;
 
 use common::workers;
@@ -9,29 +10,6 @@ use super::outcome::Outcome;
 use crate::config::{EncoderConfig, HeadKind, Sampling, TrainConfig};
 use crate::loss::Loss;
 use common::corpora::CorpusName;
-
-/// How much is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Two corpora, three seeds, fixed settings: a look within two minutes, never a verdict.
-    Quick,
-    /// Five corpora, two encoders, two formulations, five seeds, settings chosen on development data: the verdict preset.
-    Cpu,
-    /// All training sentences, wide encoders, ten seeds as in the paper: for a GPU.
-    Full,
-}
-
-impl Preset {
-    /// Name as it is typed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Cpu => "cpu",
-            Self::Full => "full",
-        }
-    }
-}
 
 /// One training run and what it stands for in the analysis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! What is trained: pairs, sizes, arms, seeds and samples of each preset.
 
+pub use common::run::Preset;
 use std::collections::BTreeMap;
 
 use common::outcome::Outcome;
@@ -9,29 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::arms::{ABLATION, CURVE, FIVE, OTHERS, SEGMENTATION};
 use super::pair::Pair;
 use crate::config::Config;
-
-/// How much is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Two pairs, three seeds, one sample each: a look, never a verdict.
-    Quick,
-    /// Four pairs, five seeds with three samples each: the verdict preset.
-    Cpu,
-    /// Release A's sizes and schedule, all sizes of the curve: for a GPU.
-    Full,
-}
-
-impl Preset {
-    /// Name as it is typed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Cpu => "cpu",
-            Self::Full => "full",
-        }
-    }
-}
 
 /// Sentences of the parts that all runs of a pair share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
