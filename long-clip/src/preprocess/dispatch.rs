@@ -5,7 +5,6 @@ macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
         #[expect(unsafe_code, reason = "calls of functions compiled for detected processor features")]
-        #[allow(clippy::too_many_arguments, reason = "kernels take their slices one by one")]
         $vis fn $name($($arg: $ty),*) {
             #[inline(always)]
             fn body($($arg: $ty),*) $body
