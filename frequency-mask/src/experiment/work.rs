@@ -268,13 +268,14 @@ impl Lab {
         Ok(())
     }
 
-    /// Real crops against other real crops that went the way of the fakes: nothing to be found, AP about one half.
+    /// Real crops against other real crops that went the way of the fakes: nothing to be found, AP about one half. Each seed draws
+    /// its own crops, so that the interval over seeds covers their choice.
     fn trap(&mut self, job: &Job) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let sizes = &job.sizes;
         let photographs = self.photographs();
         let set = |part: Part, n: usize, label: &str| -> Result<Vec<RgbImage>> {
-            let stream = format!("trap {label}");
+            let stream = format!("trap {label} {}", job.seed);
             (0..n as u64).map(|at| finished(&photographs.region(part, &stream, at), &stream, at)).collect()
         };
         let training = labelled(
