@@ -5,6 +5,7 @@ mod checks;
 mod compare;
 mod convert;
 mod data;
+mod dependencies;
 mod examples;
 mod readme;
 mod reproduce;
@@ -37,6 +38,8 @@ enum Verb {
     Test(checks::Arguments),
     /// House rules that are programs
     Tidy,
+    /// Licences of all dependencies and known advisories about them, by the rules of deny.toml
+    Dependencies(dependencies::Arguments),
     /// Public data sets: what they are, fetch them, check their hashes
     Data(data::Arguments),
     /// Write the claim tables of the READMEs from the reports
@@ -71,6 +74,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Reproduce(arguments) => reproduce::run(&root, &arguments),
         Verb::Test(arguments) => checks::run(&root, &arguments),
         Verb::Tidy => tidy::run(&root),
+        Verb::Dependencies(arguments) => dependencies::run(&root, &arguments),
         Verb::Data(arguments) => data::run(&root, &arguments),
         Verb::Readme { check } => readme::run(&root, check),
         Verb::Compare(arguments) => compare::run(&root, &arguments),
