@@ -7,23 +7,24 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{dependencies, examples, readme, setup, tidy};
+use crate::{dependencies, examples, notebooks, readme, setup, tidy};
 
 /// Options of `test`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Only these steps: format, tidy, readme, dependencies, clippy, tests, examples, docs
+    /// Only these steps: format, tidy, readme, dependencies, notebooks, clippy, tests, examples, docs
     #[arg(long, value_name = "STEP")]
     only: Vec<String>,
 }
 
 type Step = (&'static str, fn(&Path) -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("format", |root| cargo(root, &["fmt", "--all", "--check"])),
     ("tidy", tidy::run),
     ("readme", |root| readme::run(root, true)),
     ("dependencies", dependencies::check),
+    ("notebooks", notebooks::check),
     ("clippy", |root| cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ("tests", |root| cargo(root, &["test", "--workspace"])),
     ("examples", examples::run),

@@ -68,7 +68,7 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     let text = fs::read_to_string(folder.join("cases.toml"))
         .with_context(|| format!("`{}` has no compare/cases.toml", arguments.name))?;
     let cases: Cases = toml::from_str(&text)?;
-    let python = environment(root, &folder)?;
+    let python = setup::python_environment(&root.join(".venv-compare"), &folder.join("requirements.txt"))?;
     checks::cargo(root, &["build", "--package", &arguments.name, "--examples"])?;
     let work = root.join("target/compare");
     fs::create_dir_all(&work)?;
@@ -98,26 +98,6 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     let report = json!({"processor": processor, "rounds": arguments.rounds, "cases": results});
     fs::write(out.join("compare.json"), format!("{report:#}\n"))?;
     Ok(())
-}
-
-/// Python with the pinned peers, in an environment of its own.
-fn environment(root: &Path, folder: &Path) -> Result<std::path::PathBuf> {
-    let venv = root.join(".venv-compare");
-    let python = venv.join("bin/python");
-    let requirements = fs::read_to_string(folder.join("requirements.txt"))?;
-    let stamp = venv.join("requirements.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == requirements) {
-        return Ok(python);
-    }
-    let make =
-        Command::new("python3").args(["-m", "venv"]).arg(&venv).status().context("starting python3")?;
-    let mut pip = Command::new(venv.join("bin/pip"));
-    pip.args(["install", "--quiet", "--requirement"]).arg(folder.join("requirements.txt"));
-    if !make.success() || !pip.status()?.success() {
-        bail!("the peers could not be installed into .venv-compare; see above");
-    }
-    fs::write(stamp, requirements)?;
-    Ok(python)
 }
 
 fn answer(command: &mut Command) -> Result<Answer> {

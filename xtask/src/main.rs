@@ -7,6 +7,7 @@ mod convert;
 mod data;
 mod dependencies;
 mod examples;
+mod notebooks;
 mod readme;
 mod reproduce;
 mod setup;
@@ -48,6 +49,8 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Make the notebooks from their programs, run them in Jupyter, keep what their cells show
+    Notebooks(notebooks::Arguments),
     /// Run a crate and its peers in turn on the same inputs
     Compare(compare::Arguments),
     /// Run a crate's benchmarks in the profile that everything else is built in
@@ -77,6 +80,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Dependencies(arguments) => dependencies::run(&root, &arguments),
         Verb::Data(arguments) => data::run(&root, &arguments),
         Verb::Readme { check } => readme::run(&root, check),
+        Verb::Notebooks(arguments) => notebooks::run(&root, &arguments),
         Verb::Compare(arguments) => compare::run(&root, &arguments),
         Verb::Bench { name } => {
             setup::run(&root, &setup::Arguments::default())?;

@@ -161,6 +161,25 @@ fn link(root: &Path, target: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, &link).with_context(|| format!("linking {}", link.display()))
 }
 
+/// The Python of an environment of its own with pinned packages, installed if need be.
+pub(crate) fn python_environment(venv: &Path, requirements: &Path) -> Result<PathBuf> {
+    let program = venv.join("bin/python");
+    let wanted =
+        fs::read_to_string(requirements).with_context(|| format!("reading {}", requirements.display()))?;
+    let stamp = venv.join("requirements.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(program);
+    }
+    let made = Command::new(python()).args(["-m", "venv"]).arg(venv).status().context("starting Python")?;
+    let mut pip = Command::new(venv.join("bin/pip"));
+    pip.args(["install", "--quiet", "--requirement"]).arg(requirements);
+    if !made.success() || !pip.status().context("starting pip")?.success() {
+        bail!("{} could not be installed into {}; see above", requirements.display(), venv.display());
+    }
+    fs::write(stamp, wanted)?;
+    Ok(program)
+}
+
 fn depends_on_opencv(root: &Path) -> Result<bool> {
     let members = crate::reproduce::members(root)?;
     let manifests = members.iter().map(|member| fs::read_to_string(root.join(member).join("Cargo.toml")));
