@@ -6,7 +6,26 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::checks;
 use crate::reproduce::members;
+
+/// Stands for cargo while examples run: `cargo run -p CRATE [--bin NAME] -- …` starts the program that the workspace's build made.
+/// Cargo itself would build each crate once more, with the features of that crate alone.
+const STAND_IN: &str = r#"#!/bin/sh
+if [ "$1" != run ]; then exec "$CARGO" "$@"; fi
+shift
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -q | --quiet) shift ;;
+    -p | --package) name="${name:-$2}"; shift 2 ;;
+    --bin) name="$2"; shift 2 ;;
+    --) shift; exec "$PROGRAMS/$name" "$@" ;;
+    *) break ;;
+  esac
+done
+echo "a README's command is \`cargo run [-q] -p CRATE [--bin NAME] -- ...\`, found \`$*\`" >&2
+exit 2
+"#;
 
 /// A command of a README and the output printed below it.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,10 +42,13 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         eprintln!("skipped: no data in {data}; `cargo xtask data get NAME…` fetches what the READMEs read");
         return Ok(());
     }
+    checks::cargo(root, &["build", "--quiet", "--workspace", "--bins"])?;
+    let stand_in = root.join("target/examples/cargo");
+    write_program(&stand_in, STAND_IN)?;
     let readmes = members(root)?.into_iter().map(|member| root.join(member).join("README.md"));
     for path in readmes.chain([root.join("README.md")]).filter(|path| path.exists()) {
         for example in examples(&fs::read_to_string(&path)?) {
-            check(root, &data, &example)
+            check(root, &data, &stand_in, &example)
                 .with_context(|| format!("{}: `{}`", path.display(), example.command))?;
         }
     }
@@ -48,10 +70,30 @@ fn examples(text: &str) -> Vec<Example> {
     examples
 }
 
-fn check(root: &Path, data: &str, example: &Example) -> Result<()> {
+fn write_program(path: &Path, text: &str) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::create_dir_all(path.parent().unwrap_or(path))?;
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
+}
+
+/// `PATH` with the stand-in's folder before all others.
+fn search_path(stand_in: &Path) -> Result<std::ffi::OsString> {
+    let old = std::env::var_os("PATH").unwrap_or_default();
+    let folders = stand_in.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&old));
+    Ok(std::env::join_paths(folders)?)
+}
+
+fn check(root: &Path, data: &str, stand_in: &Path, example: &Example) -> Result<()> {
     // Output and messages in the order in which a terminal shows them.
     let script = format!("{{ {}\n}} 2>&1", example.command.replace(" data/", &format!(" {data}/")));
-    let output = Command::new("sh").args(["-c", &script]).current_dir(root).output()?;
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .env("PATH", search_path(stand_in)?)
+        .env("CARGO", std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .env("PROGRAMS", root.join("target/debug"))
+        .current_dir(root)
+        .output()?;
     let text = String::from_utf8_lossy(&output.stdout).replace(&format!("{data}/"), "data/");
     if !output.status.success() {
         bail!("ended with {}: {text}", output.status);
@@ -91,6 +133,28 @@ mod tests {
             output: output.iter().map(|line| (*line).to_owned()).collect(),
         };
         assert_eq!(examples(text), [example("b | c", &["one", "", "two"]), example("d", &[])]);
+    }
+
+    #[test]
+    fn a_command_starts_the_program_that_is_built() {
+        let folder = tempfile::tempdir().unwrap();
+        let stand_in = folder.path().join("target/examples/cargo");
+        write_program(&stand_in, STAND_IN).unwrap();
+        for name in ["one", "two"] {
+            write_program(
+                &folder.path().join("target/debug").join(name),
+                &format!("#!/bin/sh\necho {name} \"$@\"\n"),
+            )
+            .unwrap();
+        }
+        let run = |command: &str, output: &str| {
+            let output = vec![output.to_owned()];
+            check(folder.path(), "data", &stand_in, &Example { command: command.to_owned(), output })
+        };
+        run("cargo run -q -p one -- a 'b c'", "one a b c").unwrap();
+        run("cargo run -p one --bin two -- a", "two a").unwrap();
+        let error = run("cargo run -p one --release -- a", "").unwrap_err().to_string();
+        assert!(error.contains("a README's command is `cargo run"), "{error}");
     }
 
     #[test]
