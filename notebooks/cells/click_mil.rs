@@ -42,7 +42,10 @@ pub(crate) fn run() -> Result<()> {
     let proposals = edge_boxes::propose(&edges, &config)?;
     {
         let mut drawn = photograph.clone();
-        proposals.iter().take(30).for_each(|proposal| draw::rectangle(&mut drawn, &proposal.bbox, Rgb([255, 200, 0])));
+        proposals
+            .iter()
+            .take(30)
+            .for_each(|proposal| draw::rectangle(&mut drawn, &proposal.bbox, Rgb([255, 200, 0])));
         println!("{} proposals", proposals.len());
         notebooks::show_picture(&drawn, 1)?;
     }
@@ -64,7 +67,11 @@ pub(crate) fn run() -> Result<()> {
             draw::rectangle(&mut drawn, &object.bbox, Rgb([0, 200, 0]));
             draw::rectangle(&mut drawn, &best.bbox, Rgb([40, 90, 255]));
             draw::cross(&mut drawn, &click, Rgb([255, 0, 0]));
-            println!("{}: IoU of the picked box {:.2}", dataset.classes[object.class], best.bbox.iou(&object.bbox));
+            println!(
+                "{}: IoU of the picked box {:.2}",
+                dataset.classes[object.class],
+                best.bbox.iou(&object.bbox)
+            );
         }
         notebooks::show_picture(&drawn, 1)?;
     }
@@ -91,10 +98,15 @@ pub(crate) fn run() -> Result<()> {
             let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(2);
             let mut overlaps = Vec::new();
             for (picture, proposals) in &boxes {
-                for object in picture.objects.iter().filter(|object| object.counts() && object.bbox.area() > 64.0 * 64.0) {
+                for object in picture
+                    .objects
+                    .iter()
+                    .filter(|object| object.counts() && object.bbox.area() > 64.0 * 64.0)
+                {
                     let [x, y] = model.click(object, picture.width, picture.height, &mut rng);
                     let click = Point { x, y };
-                    let score = |p: &edge_boxes::Proposal| f64::from(p.score) * centre_score(&p.bbox, &click, 25.0);
+                    let score =
+                        |p: &edge_boxes::Proposal| f64::from(p.score) * centre_score(&p.bbox, &click, 25.0);
                     let best = proposals.iter().max_by(|a, b| score(a).total_cmp(&score(b)));
                     overlaps.extend(best.map(|best| best.bbox.iou(&object.bbox)));
                 }

@@ -28,12 +28,20 @@ pub(crate) fn run() -> Result<()> {
     let crop = augment::cropped(&photograph, 50, 150, 192);
     fn colour(title: &str, image: &image::RgbImage) -> Picture {
         let (width, height) = image.dimensions();
-        Picture { title: title.to_owned(), width: width as usize, height: height as usize, pixels: image.as_raw().clone() }
+        Picture {
+            title: title.to_owned(),
+            width: width as usize,
+            height: height as usize,
+            pixels: image.as_raw().clone(),
+        }
     }
     notebooks::show(&Figure::Pictures {
         title: "A photograph, and the logarithm of its spectrum with the mean in its middle".into(),
         columns: 2,
-        pictures: vec![colour("photograph", &crop), Picture::grey("spectrum", &spectrum::of_picture(&crop), [1.0, 6.0])],
+        pictures: vec![
+            colour("photograph", &crop),
+            Picture::grey("spectrum", &spectrum::of_picture(&crop), [1.0, 6.0]),
+        ],
     })?;
     // %% [markdown]
     // ## Two masks of one name
@@ -65,7 +73,9 @@ pub(crate) fn run() -> Result<()> {
     // How many bins does `compat` halve, how many does it remove? And how far are the images from the photograph?
     // %%
     let mut rows = Vec::new();
-    for (name, mask) in [("compat", FrequencyMask::compat(Band::All)), ("clean", FrequencyMask::clean(Band::All))] {
+    for (name, mask) in
+        [("compat", FrequencyMask::compat(Band::All)), ("clean", FrequencyMask::clean(Band::All))]
+    {
         let masker = Masker::new(Mask::new(Kind::Frequency(mask), 0.15)?);
         let kept = masker.picture(&crop, 1, 0, 0).expect("a mask of frequencies").into_raw();
         let share = |low: u8, high: u8| {
@@ -74,9 +84,17 @@ pub(crate) fn run() -> Result<()> {
         };
         let masked = masker.apply(&crop, 1, 0, 0);
         let error: f64 = masked.iter().zip(crop.iter()).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>();
-        rows.push([name.to_owned(), share(0, 0), share(1, 254), format!("{:.1}", error / masked.as_raw().len() as f64)]);
+        rows.push([
+            name.to_owned(),
+            share(0, 0),
+            share(1, 254),
+            format!("{:.1}", error / masked.as_raw().len() as f64),
+        ]);
     }
-    notebooks::table(&["mask, 15 % of the whole spectrum", "removed", "halved", "mean error of a byte"], &rows);
+    notebooks::table(
+        &["mask, 15 % of the whole spectrum", "removed", "halved", "mean error of a byte"],
+        &rows,
+    );
     // %% [markdown]
     // ## What came out
     //

@@ -21,8 +21,10 @@ pub(crate) fn run() -> Result<()> {
     use long_clip::stretch::Stretch;
     use long_clip::tokenizer::{Specials, Tokenizer};
     use tch::{Device, Kind, Tensor};
-    let tokenizer = Tokenizer::open(&notebooks::data_set("clip-bpe")?.folder.join("bpe_simple_vocab_16e6.txt.gz"))?;
-    let captions = std::fs::read_to_string(notebooks::data_set("imageinwords")?.folder.join("long_captions.jsonl"))?;
+    let tokenizer =
+        Tokenizer::open(&notebooks::data_set("clip-bpe")?.folder.join("bpe_simple_vocab_16e6.txt.gz"))?;
+    let captions =
+        std::fs::read_to_string(notebooks::data_set("imageinwords")?.folder.join("long_captions.jsonl"))?;
     let lengths = captions
         .lines()
         .map(|line| {
@@ -33,12 +35,22 @@ pub(crate) fn run() -> Result<()> {
         .collect::<Result<Vec<f32>, serde_json::Error>>()?;
     for limit in [77.0_f32, 248.0] {
         let cut = lengths.iter().filter(|length| **length > limit).count();
-        println!("{:.1} % of {} captions are longer than {limit} tokens", 100.0 * cut as f64 / lengths.len() as f64, lengths.len());
+        println!(
+            "{:.1} % of {} captions are longer than {limit} tokens",
+            100.0 * cut as f64 / lengths.len() as f64,
+            lengths.len()
+        );
     }
     notebooks::show(&Figure::Distributions {
         title: "Tokens of captions; marks: 77 and 248".into(),
         x: "tokens, start and end included".into(),
-        panels: vec![Distribution::of(&lengths, [0.0, 500.0], 50, format!("{} captions", lengths.len()), vec![77.0, 248.0])],
+        panels: vec![Distribution::of(
+            &lengths,
+            [0.0, 500.0],
+            50,
+            format!("{} captions", lengths.len()),
+            vec![77.0, 248.0],
+        )],
     })?;
     // %% [markdown]
     // ## Stretching the position table
@@ -55,7 +67,12 @@ pub(crate) fn run() -> Result<()> {
         ("formula as printed", Stretch::Printed { kept: 20, ratio: 4, length: 248 }),
     ] {
         let longer = stretch.apply(&table)?;
-        let line = longer.values().iter().enumerate().map(|(row, source)| [row as f64, f64::from(*source)]).collect();
+        let line = longer
+            .values()
+            .iter()
+            .enumerate()
+            .map(|(row, source)| [row as f64, f64::from(*source)])
+            .collect();
         println!("{name}: {} rows, the first {} unchanged", longer.rows(), stretch.unchanged(77));
         groups.push((name.to_owned(), vec![line]));
     }
@@ -85,7 +102,8 @@ pub(crate) fn run() -> Result<()> {
         let features = &raw / raw.norm_scalaropt_dim(2.0, [1].as_slice(), true);
         for components in [8, 32, 128] {
             let kept = coarse(&features, components, AxesGradient::Full);
-            let cosine = Tensor::cosine_similarity(&features, &kept, 1, 1e-8).mean(Kind::Double).double_value(&[]);
+            let cosine =
+                Tensor::cosine_similarity(&features, &kept, 1, 1e-8).mean(Kind::Double).double_value(&[]);
             row.push(format!("{cosine:.4}"));
         }
         rows.push(row);

@@ -33,7 +33,11 @@ pub(crate) fn run() -> Result<()> {
     }
     let inside: usize = counts.values().sum();
     counts.insert("O".into(), words - inside);
-    println!("{} sentences, {words} words, {:.1} % of them O", sentences.len(), 100.0 * (words - inside) as f64 / words as f64);
+    println!(
+        "{} sentences, {words} words, {:.1} % of them O",
+        sentences.len(),
+        100.0 * (words - inside) as f64 / words as f64
+    );
     notebooks::show(&Figure::Bars {
         title: "Wikigold: words by class".into(),
         value: "words".into(),
@@ -61,7 +65,11 @@ pub(crate) fn run() -> Result<()> {
                     let p = f64::from(percent) / 100.0;
                     let both = if label == 0 { [p.ln(), (1.0 - p).ln()] } else { [(1.0 - p).ln(), p.ln()] };
                     let log_probs = Tensor::from_slice(&both).view([1, 2]);
-                    [p, loss.of_log_probs(&log_probs, &Tensor::from_slice(&[label]), &alone).double_value(&[])]
+                    [
+                        p,
+                        loss.of_log_probs(&log_probs, &Tensor::from_slice(&[label]), &alone)
+                            .double_value(&[]),
+                    ]
                 })
                 .collect();
             let heading = if name == "mom:ce:0.5" { format!("{name}, {class}") } else { name.to_owned() };
@@ -84,10 +92,14 @@ pub(crate) fn run() -> Result<()> {
     let mom = Loss::Mom { base: Box::new(Loss::CrossEntropy), lambda: 0.3, normaliser: Normaliser::Words };
     let as_mom = mom.forward(&logits, &labels, &context).double_value(&[]);
     let weights = Tensor::from_slice(&mom_ce_weights(0.3, 5)).index_select(0, &labels);
-    let per_word = -logits.log_softmax(-1, Kind::Double).gather(1, &labels.unsqueeze(-1), false).squeeze_dim(-1);
+    let per_word =
+        -logits.log_softmax(-1, Kind::Double).gather(1, &labels.unsqueeze(-1), false).squeeze_dim(-1);
     let as_weights = (weights * per_word).mean(Kind::Double).double_value(&[]);
     println!("MoM over cross-entropy  {as_mom:.12}\nweighted cross-entropy  {as_weights:.12}");
-    notebooks::check((as_mom - as_weights).abs() < 1e-12, "MoM over cross-entropy is weighted cross-entropy")?;
+    notebooks::check(
+        (as_mom - as_weights).abs() < 1e-12,
+        "MoM over cross-entropy is weighted cross-entropy",
+    )?;
     // %% [markdown]
     // ## What came out
     //

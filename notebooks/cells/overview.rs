@@ -27,7 +27,12 @@ pub(crate) fn run() -> Result<()> {
         .map(|report| {
             let parts: usize = report.claims.iter().map(|claim| claim.parts.len()).sum();
             let verdicts = report.verdict_counts();
-            [report.experiment.clone(), report.paper.title.clone(), format!("{} / {parts}", report.claims.len()), verdicts]
+            [
+                report.experiment.clone(),
+                report.paper.title.clone(),
+                format!("{} / {parts}", report.claims.len()),
+                verdicts,
+            ]
         })
         .collect();
     notebooks::table(&["experiment", "paper", "claims / parts", "verdicts"], &rows);
@@ -49,12 +54,17 @@ pub(crate) fn run() -> Result<()> {
     }
     let bars = reports
         .iter()
-        .map(|report| (report.experiment.clone(), verdicts.iter().map(|v| count(report, *v)).collect::<Vec<f64>>()))
+        .map(|report| {
+            (report.experiment.clone(), verdicts.iter().map(|v| count(report, *v)).collect::<Vec<f64>>())
+        })
         .collect::<Vec<_>>();
     notebooks::show(&Figure::Bars {
         title: "Verdicts by experiment".into(),
         value: "claims".into(),
-        parts: verdicts.iter().map(|verdict| verdict.label().trim_start_matches(['✔', '✘', '?', '–', ' ']).to_owned()).collect(),
+        parts: verdicts
+            .iter()
+            .map(|verdict| verdict.label().trim_start_matches(['✔', '✘', '?', '–', ' ']).to_owned())
+            .collect(),
         bars,
     })?;
     // %% [markdown]
@@ -86,7 +96,12 @@ pub(crate) fn run() -> Result<()> {
             let [low, high] = difference.ci;
             let points = |x: f64| format!("{:+.2}", 100.0 * x);
             let interval = format!("{} [{}, {}]", points(difference.mean), points(low), points(high));
-            Some([part.part.id.clone(), format!("{} − {}", part.part.a, part.part.b), interval, part.verdict.label().to_owned()])
+            Some([
+                part.part.id.clone(),
+                format!("{} − {}", part.part.a, part.part.b),
+                interval,
+                part.verdict.label().to_owned(),
+            ])
         })
         .take(12)
         .collect();

@@ -28,11 +28,24 @@ pub(crate) fn run() -> Result<()> {
     let mut panels = Vec::new();
     for bits in [2, 3, 4] {
         let grid = Grid::absmax(bits);
-        let scale = quantize(&weights, columns, &grid, Granularity::Tensor, &Fit::MinMax)?.parameters[0].scale;
-        let marks: Vec<f64> = (grid.lowest_code()..=grid.highest_code()).map(|code| f64::from(grid.value(code) * scale)).collect();
-        panels.push(Distribution::of(&weights, [-1.0, 1.0], 80, format!("{bits} bits, one scale for all: {} values", marks.len()), marks));
+        let scale =
+            quantize(&weights, columns, &grid, Granularity::Tensor, &Fit::MinMax)?.parameters[0].scale;
+        let marks: Vec<f64> = (grid.lowest_code()..=grid.highest_code())
+            .map(|code| f64::from(grid.value(code) * scale))
+            .collect();
+        panels.push(Distribution::of(
+            &weights,
+            [-1.0, 1.0],
+            80,
+            format!("{bits} bits, one scale for all: {} values", marks.len()),
+            marks,
+        ));
     }
-    notebooks::show(&Figure::Distributions { title: "Weights, and the values that they may keep".into(), x: "weight".into(), panels })?;
+    notebooks::show(&Figure::Distributions {
+        title: "Weights, and the values that they may keep".into(),
+        x: "weight".into(),
+        panels,
+    })?;
     // %% [markdown]
     // ## Who shares a scale?
     //
@@ -104,7 +117,12 @@ pub(crate) fn run() -> Result<()> {
         let solved = gptq(&weights, &hessian, &options)?;
         let [of_nearest, of_solved] =
             [hessian.layer_error(&weights, &nearest)?, hessian.layer_error(&weights, &solved.weights)?];
-        rows.push([format!("{bits}"), format!("{of_nearest:.4}"), format!("{of_solved:.4}"), format!("{:.1}", of_nearest / of_solved)]);
+        rows.push([
+            format!("{bits}"),
+            format!("{of_nearest:.4}"),
+            format!("{of_solved:.4}"),
+            format!("{:.1}", of_nearest / of_solved),
+        ]);
         notebooks::check(of_solved < of_nearest, "GPTQ keeps the outputs better than rounding to nearest")?;
     }
     notebooks::table(&["bits", "output error, nearest", "output error, GPTQ", "ratio"], &rows);

@@ -84,7 +84,12 @@ pub(crate) fn run() -> Result<()> {
             ab / (aa * bb).sqrt().max(1e-12)
         };
         let mean = cut.chunks(48).zip(restored.chunks(48)).map(|(a, b)| cosine(a, b)).sum::<f64>() / 8000.0;
-        rows.push([format!("{bits}"), format!("{}", codec.vector_bytes()), format!("{}", 48 * 4), format!("{mean:.4}")]);
+        rows.push([
+            format!("{bits}"),
+            format!("{}", codec.vector_bytes()),
+            format!("{}", 48 * 4),
+            format!("{mean:.4}"),
+        ]);
     }
     notebooks::table(&["bits", "bytes per vector", "bytes in f32", "mean cosine to the original"], &rows);
     // %% [markdown]

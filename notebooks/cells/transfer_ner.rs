@@ -29,10 +29,9 @@ pub(crate) fn run() -> Result<()> {
     let mut rows = Vec::new();
     for alpha in [0.1, 0.25, 0.5, 0.9] {
         let mut row = vec![format!("{alpha}")];
-        for loss in [
-            Discriminator::Grad { alpha, gamma: 2.0 },
-            Discriminator::GradReleased { alpha, gamma: 2.0 },
-        ] {
+        for loss in
+            [Discriminator::Grad { alpha, gamma: 2.0 }, Discriminator::GradReleased { alpha, gamma: 2.0 }]
+        {
             let logit = Tensor::from_slice(&[0.4_f64]).set_requires_grad(true);
             let value = loss.loss(&logit, true);
             value.backward();
@@ -42,7 +41,10 @@ pub(crate) fn run() -> Result<()> {
         rows.push(row);
     }
     notebooks::table(&["α", "as printed: loss", "gradient", "as released: loss", "gradient"], &rows);
-    notebooks::check(rows.iter().all(|row| row[3..] == rows[0][3..]), "α has no effect in the released form")?;
+    notebooks::check(
+        rows.iter().all(|row| row[3..] == rows[0][3..]),
+        "α has no effect in the released form",
+    )?;
     // %% [markdown]
     // ## Two languages, one rotation
     //
@@ -55,7 +57,12 @@ pub(crate) fn run() -> Result<()> {
     let spanish = Vectors::read(&folder.join("wikineural.es.50.vec.gz"), Wanted::All, None)?;
     let truth = Dictionary::read(&notebooks::data_set("freedict-bilingual")?.folder.join("en-es.tsv"))?;
     let pairs = identical(&english, &spanish);
-    println!("{} English words, {} Spanish, {} written alike", english.words.len(), spanish.words.len(), pairs.len());
+    println!(
+        "{} English words, {} Spanish, {} written alike",
+        english.words.len(),
+        spanish.words.len(),
+        pairs.len()
+    );
     let mut line = Vec::new();
     for refinements in 0..4 {
         let aligned = align(&english, &spanish, &pairs, refinements)?;
@@ -74,10 +81,11 @@ pub(crate) fn run() -> Result<()> {
     // %%
     let aligned = align(&english, &spanish, &pairs, 1)?;
     let found = dictionary(&aligned, &english, &spanish);
-    let rows: Vec<[String; 2]> = ["king", "church", "university", "war", "river", "singer", "album", "season"]
-        .iter()
-        .map(|word| [(*word).to_owned(), found.translations(word).join(", ")])
-        .collect();
+    let rows: Vec<[String; 2]> =
+        ["king", "church", "university", "war", "river", "singer", "album", "season"]
+            .iter()
+            .map(|word| [(*word).to_owned(), found.translations(word).join(", ")])
+            .collect();
     notebooks::table(&["English", "nearest Spanish word"], &rows);
     // %% [markdown]
     // ## What came out

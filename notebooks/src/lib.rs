@@ -64,7 +64,8 @@ pub fn table<R: AsRef<[String]>>(head: &[&str], rows: &[R]) {
                 row
             })
         };
-        let mut html = format!("<table><thead><tr>{}</tr></thead><tbody>", cells("th", &mut head.iter().copied()));
+        let mut html =
+            format!("<table><thead><tr>{}</tr></thead><tbody>", cells("th", &mut head.iter().copied()));
         for row in rows {
             let _ = write!(html, "<tr>{}</tr>", cells("td", &mut row.as_ref().iter().map(String::as_str)));
         }
@@ -125,7 +126,12 @@ pub fn claims(report: &Report) {
         .iter()
         .map(|judged| {
             let claim = &judged.claim;
-            [claim.id.clone(), claim.text.clone(), judged.verdict_direction.label().to_owned(), judged.why.clone()]
+            [
+                claim.id.clone(),
+                claim.text.clone(),
+                judged.verdict_direction.label().to_owned(),
+                judged.why.clone(),
+            ]
         })
         .collect();
     table(&["", "claim", "verdict", "parts"], &rows);

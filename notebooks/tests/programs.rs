@@ -31,7 +31,8 @@ fn every_notebook_runs_through() {
 
 #[test]
 fn an_unknown_name_is_told() {
-    let output = Command::new(env!("CARGO_BIN_EXE_notebooks")).arg("nothing").output().expect("the program starts");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_notebooks")).arg("nothing").output().expect("the program starts");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("expected one of overview"));
 }

@@ -114,6 +114,17 @@ fn scaled(gradient: &Tensor, axes: &[i64], epsilon: f64) -> Tensor {
     unit * epsilon / norm.where_self(&norm.gt(0.0), &norm.ones_like())
 }
 
+impl Adversarial {
+    /// ε, and whether the norm of characters is the published programs'.
+    pub fn strength(self) -> (f64, bool) {
+        match self {
+            Self::None => (0.0, false),
+            Self::Sentence(epsilon) | Self::Total(epsilon) => (epsilon, false),
+            Self::Released(epsilon) => (epsilon, true),
+        }
+    }
+}
+
 impl fmt::Display for Discriminator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

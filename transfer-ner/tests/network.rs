@@ -11,6 +11,8 @@ use transfer_ner::adversary::{Adversarial, Discriminator, perturbation};
 use transfer_ner::batch::Resource;
 use transfer_ner::config::{Attention, Config, Method, NetworkConfig};
 use transfer_ner::model::Model;
+use transfer_ner::model::network::Embedded;
+use transfer_ner::model::places::Places;
 use transfer_ner::step::gradients;
 
 fn without_dropout(method: Method) -> Config {
@@ -84,11 +86,10 @@ fn characters_give_the_same_once_per_word_and_once_per_place() {
     let model = double(without_dropout(Method::DatnetP));
     let data = model.prepare(&source(), Resource::Source, true).unwrap();
     let batch = data.batch(&[0, 1, 2], None, model.store.device());
-    let of = |per_place| {
-        let embedded = model.network.embed(&batch, per_place);
-        model.network.losses(&embedded, &batch, Resource::Source, true, true)
-    };
-    let (once, places) = (of(false), of(true));
+    let of = |embedded: Embedded| model.network.losses(&embedded, &batch, Resource::Source, true, true);
+    let places = Places::<f64>::new(model.network.characters().unwrap(), &batch);
+    let per_place = Embedded::of_places(model.network.word_vectors(&batch), Some(places.maxima(None).values));
+    let (once, places) = (of(model.network.embed(&batch)), of(per_place));
     assert!(common::testing::max_difference(&once.tagger, &places.tagger) < 1e-12);
     let resource =
         |losses: &transfer_ner::model::network::Losses| losses.resource.as_ref().unwrap().shallow_clone();
@@ -120,28 +121,23 @@ fn gradients_of_a_perturbed_step_are_those_of_its_formula() {
         let model = double(without_dropout(method));
         let data = model.prepare(&source(), Resource::Source, true).unwrap();
         let batch = data.batch(&[0, 1, 2], None, model.store.device());
-        // η by finite differences of nothing but autograd on the plain loss, held constant below.
-        let plain = model.network.embed(&batch, true);
-        let words = plain.words.detach().set_requires_grad(true);
-        let windows: Vec<Tensor> =
-            plain.windows.iter().map(|window| window.detach().set_requires_grad(true)).collect();
-        let leaves = plain.with(words.shallow_clone(), windows.iter().map(Tensor::shallow_clone).collect());
+        // η from autograd on the plain loss, held constant below.
+        let characters = model.network.characters().unwrap();
+        let places = Places::<f64>::new(characters, &batch);
+        let first = places.maxima(None);
+        let words = model.network.word_vectors(&batch).detach().set_requires_grad(true);
+        let maxima = first.values.copy().set_requires_grad(true);
+        let leaves = Embedded::of_places(words.shallow_clone(), Some(maxima.shallow_clone()));
         model.network.losses(&leaves, &batch, Resource::Source, false, true).tagger.backward();
         let eta_words = perturbation(&words.grad(), 0.5);
-        let characters = model.network.characters().unwrap();
-        let by_windows: Vec<Tensor> = windows.iter().map(Tensor::grad).collect();
-        let by_characters = characters.backward(&by_windows);
-        let places = by_characters.size()[1];
-        let within = Tensor::arange(places, (Kind::Int64, tch::Device::Cpu))
-            .unsqueeze(0)
-            .lt_tensor(&plain.lengths().unsqueeze(-1))
-            .unsqueeze(-1);
-        let shape = [batch.keep.size()[0], batch.keep.size()[1], places, -1];
-        let eta = perturbation(&(by_characters * within).view(shape), 0.5).flatten(0, 1);
+        let by_characters = places.by_characters(&first, &maxima.grad());
+        let shape = [batch.keep.size()[0], batch.keep.size()[1], places.width() as i64, -1];
+        let eta = perturbation(&by_characters.view(shape), 0.5).flatten(0, 1);
         let total = || {
-            let live = model.network.embed(&batch, true);
-            let losses = model.network.losses(&live, &batch, Resource::Source, false, true);
-            let moved = live.with(&live.words + &eta_words, characters.moved(&live.windows, &eta));
+            let losses =
+                model.network.losses(&model.network.embed(&batch), &batch, Resource::Source, false, true);
+            let maxima = Places::<f64>::new(characters, &batch).maxima(Some(&eta)).values;
+            let moved = Embedded::of_places(model.network.word_vectors(&batch) + &eta_words, Some(maxima));
             let second = model.network.losses(&moved, &batch, Resource::Source, false, true);
             losses.tagger + second.tagger
         };
@@ -209,57 +205,65 @@ fn a_discriminator_changes_no_perturbation() {
     assert!((with - without - (plain - tagger)).abs() < 1e-10);
 }
 
-#[test]
-fn windows_are_those_of_a_plain_convolution_forward_and_backward() {
-    let _rng = torch_rng(3);
-    let store = tch::nn::VarStore::new(tch::Device::Cpu);
-    let characters = transfer_ner::model::chars::Characters::new(&store.root(), 9, 5, &[2, 3, 4], 3, 2);
-    let ids = Tensor::from_slice(&[2_i64, 5, 7, 8, 3, 4, 6, 0, 0, 0, 1, 0, 0, 0, 0]).view([3, 5]);
-    let variables = store.variables();
-    let real = ids.not_equal(0).unsqueeze(-1);
-    let embedded = Tensor::embedding(&variables["embedding"], &ids, -1, false, false) * real;
-    let leaf = embedded.detach().set_requires_grad(true);
-    let eta = Tensor::randn([3, 5, 5], (Kind::Float, tch::Device::Cpu)) * ids.not_equal(0).unsqueeze(-1);
-    // The definition: convolve, cut windows that end beyond max(length, 4), take the maximum.
-    let pooled = |embedded: &Tensor| {
-        let words: Vec<Tensor> = [5, 2, 1]
-            .iter()
-            .enumerate()
-            .map(|(row, &length)| {
-                let own = embedded.get(row as i64).narrow(0, 0, length.max(4)).tr().unsqueeze(0);
-                let of_width = |k: i64| {
-                    let weight = &variables[&format!("convolution.{k}.weight")];
-                    let bias = &variables[&format!("convolution.{k}.bias")];
-                    own.conv1d(weight, Some(bias), [1], [0], [1], 1).tanh().amax([2], false).squeeze_dim(0)
-                };
-                Tensor::cat(&[of_width(2), of_width(3), of_width(4)], 0)
-            })
-            .collect();
-        Tensor::stack(&words, 0).select(1, 0).sum(Kind::Float)
-            + Tensor::stack(&words, 0).select(1, 8).sum(Kind::Float)
-    };
-    let windows = characters.windows(&ids);
-    let leaves: Vec<Tensor> = windows.iter().map(|w| w.detach().set_requires_grad(true)).collect();
-    let best = |windows: &[Tensor]| {
-        let of = |place: usize, k: i64, filter: i64| {
-            let bias = variables[&format!("convolution.{k}.bias")].get(filter);
-            (windows[place].select(2, filter).amax([1], false) + bias).tanh().sum(Kind::Float)
+/// The definition: convolve, cut windows that end beyond max(length, 4), take the maximum; `[words, filters]`.
+fn convolved(weights: &[Tensor], embedded: &Tensor, lengths: &[i64]) -> Tensor {
+    let words = lengths.iter().enumerate().map(|(row, &length)| {
+        let own = embedded.get(row as i64).narrow(0, 0, length.max(4)).tr().unsqueeze(0);
+        let of_width = |weight: &Tensor| {
+            own.conv1d(weight, None::<Tensor>, [1], [0], [1], 1).amax([2], false).squeeze_dim(0)
         };
-        of(0, 2, 0) + of(2, 4, 2)
-    };
-    let (mine, theirs) = (best(&leaves), pooled(&leaf));
-    assert!(common::testing::max_difference(&mine, &theirs) < 1e-6);
-    mine.backward();
-    theirs.backward();
-    let by_windows: Vec<Tensor> = leaves
-        .iter()
-        .map(|leaf| if leaf.grad().defined() { leaf.grad() } else { leaf.zeros_like() })
-        .collect();
-    let back = characters.backward(&by_windows) * ids.not_equal(0).unsqueeze(-1);
-    let own = leaf.grad() * ids.not_equal(0).unsqueeze(-1);
-    assert!(common::testing::max_difference(&back, &own) < 1e-6);
-    let moved = characters.moved(&windows, &eta);
-    assert!(common::testing::max_difference(&best(&moved), &pooled(&(embedded + eta))) < 1e-6);
+        Tensor::cat(&weights.iter().map(of_width).collect::<Vec<_>>(), 0)
+    });
+    Tensor::stack(&words.collect::<Vec<_>>(), 0)
+}
+
+#[test]
+fn maxima_and_their_gradients_are_those_of_a_plain_convolution() {
+    let _rng = torch_rng(3);
+    let model = double(without_dropout(Method::DatnetF));
+    let data = model.prepare(&source(), Resource::Source, true).unwrap();
+    let batch = data.batch(&[0, 1, 2], None, model.store.device());
+    let characters = model.network.characters().unwrap();
+    let places = Places::<f64>::new(characters, &batch);
+    let padded = &batch.padded;
+    let width = places.width() as i64;
+    let real = batch.keep.flatten(0, 1);
+    let ids = padded.characters.index_select(0, &padded.surface) * real.unsqueeze(-1);
+    let ids = ids.constant_pad_nd([0, width - ids.size()[1]]);
+    let lengths: Vec<i64> =
+        Vec::try_from(ids.not_equal(0).sum_dim_intlist([1].as_slice(), false, Kind::Int64)).unwrap();
+    let some = real.to_kind(Kind::Double).unsqueeze(-1);
+    let inside = ids.not_equal(0).unsqueeze(-1).to_kind(Kind::Double);
+    let weights: Vec<Tensor> =
+        characters.filters().map(|(_, weight)| weight.detach().copy().set_requires_grad(true)).collect();
+    let table = characters.embedding().detach().copy().set_requires_grad(true);
+    let seen = || Tensor::embedding(&table, &ids, -1, false, false) * &inside;
+    let once = characters.maxima(&padded.characters).index_select(0, &padded.surface) * &some;
+    let first = places.maxima(None);
+    let close = |a: &Tensor, b: &Tensor| common::testing::max_difference(a, b) < 1e-12;
+    assert!(close(&first.values, &once));
+    let leaf = seen().detach().set_requires_grad(true);
+    let plain = convolved(&weights, &leaf, &lengths) * &some;
+    assert!(close(&first.values, &plain));
+
+    let towards = Tensor::randn_like(&plain) * &some;
+    (&plain * &towards).sum(Kind::Double).backward();
+    assert!(close(&places.by_characters(&first, &towards), &(leaf.grad() * &inside)));
+
+    let eta = Tensor::randn_like(&leaf) * &inside;
+    let second = places.maxima(Some(&eta));
+    let moved = convolved(&weights, &(seen() + &eta), &lengths) * &some;
+    assert!(close(&second.values, &moved));
+    let also = Tensor::randn_like(&plain) * &some;
+    weights.iter().for_each(|weight| drop(weight.grad().zero_()));
+    let plain = convolved(&weights, &seen(), &lengths) * &some;
+    ((plain * &towards).sum(Kind::Double) + (moved * &also).sum(Kind::Double)).backward();
+    let passes = [(&first, &towards, None), (&second, &also, Some(&eta))];
+    places.backward(&passes).unwrap().backward();
+    assert!(close(&characters.embedding().grad(), &table.grad()));
+    for ((_, weight), plain) in characters.filters().zip(&weights) {
+        assert!(close(&weight.grad(), &plain.grad()));
+    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn one(job: &Job, config: &Config, pair: &Material, device: Device) -> Result<([
         let prepared = model.prepare(drawn, resource, false)?;
         let rows: Vec<usize> = (0..drawn.len()).collect();
         let batch = prepared.batch(&rows, None, device);
-        let embedded = model.network.embed(&batch, false);
+        let embedded = model.network.embed(&batch);
         let (shared, _) = model.network.states(&embedded, &batch, false);
         let keep = batch.keep.unsqueeze(-1).to_kind(Kind::Float);
         let lengths = keep.sum_dim_intlist([1].as_slice(), false, Kind::Float).clamp_min(1.0);

@@ -1,7 +1,8 @@
 //! Character CNN of DATNet: several widths of filters, tanh, maximum over a word, highway layers.
 //!
 //! A convolution is linear in the embeddings, so the table of embeddings is multiplied with the filters once and words gather rows of
-//! the products; what a filter sees in a window is the sum of one row per place. A perturbation of embeddings adds its convolution.
+//! the products; what a filter sees in a window is the sum of one row per place. [`super::places`] does without a graph what must be
+//! done for each place on its own.
 
 use common::nn::linear::Linear;
 use tch::nn::{Init, Path};
@@ -64,10 +65,19 @@ impl Characters {
         self.filters.iter().map(|filters| filters.weight.size()[0]).sum()
     }
 
-    /// What the filters of each width see in the windows of words, `[words, windows, filters]` per width, from ids
-    /// `[words, characters]`; id 0 is padding. Words are padded to the widest filter with embeddings of 0; windows that reach
-    /// further beyond a word never are the maximum.
-    pub fn windows(&self, ids: &Tensor) -> Vec<Tensor> {
+    /// Table of embeddings, `[characters, character_width]`; row 0 stands for padding and counts as 0.
+    pub fn embedding(&self) -> &Tensor {
+        &self.embedding
+    }
+
+    /// Widths of the filters with their weights, `[filters, character_width, width]`.
+    pub fn filters(&self) -> impl Iterator<Item = (i64, &Tensor)> {
+        self.filters.iter().map(|filters| (filters.width, &filters.weight))
+    }
+
+    /// Largest value of each filter over the windows of words, `[words, filters]`, from ids `[words, characters]`; id 0 is padding.
+    /// Words are padded to the widest filter with embeddings of 0; windows that reach further beyond a word do not count.
+    pub fn maxima(&self, ids: &Tensor) -> Tensor {
         let ids = ids.constant_pad_nd([0, (self.widest - ids.size()[1]).max(0)]);
         let n = self.embedding.size()[0];
         let places = Tensor::arange(ids.size()[1], (Kind::Int64, ids.device()));
@@ -85,46 +95,16 @@ impl Characters {
                 table.index_select(0, &ids.narrow(1, place, windows).flatten(0, 1))
             });
             let sum = seen.reduce(|sum, next| sum + next).expect("a filter sees a character");
-            sum.view([ids.size()[0], windows, -1])
+            sum.view([ids.size()[0], windows, -1]).max_dim(1, false).0
         };
-        self.filters.iter().map(of_width).collect()
+        Tensor::cat(&self.filters.iter().map(of_width).collect::<Vec<_>>(), -1)
     }
 
-    /// Gradients towards the embeddings of characters, `[words, characters, character_width]`, from those towards windows.
-    pub fn backward(&self, by_windows: &[Tensor]) -> Tensor {
-        let _guard = tch::no_grad_guard();
-        let first = &by_windows[0];
-        let places = first.size()[1] + self.filters[0].width - 1;
-        let shape = [first.size()[0], places, self.embedding.size()[1]];
-        let total = Tensor::zeros(shape, (first.kind(), first.device()));
-        for (filters, by_windows) in self.filters.iter().zip(by_windows) {
-            for place in 0..filters.width {
-                let mut part = total.narrow(1, place, by_windows.size()[1]);
-                let _ = part.g_add_(&by_windows.matmul(&filters.weight.select(2, place)));
-            }
-        }
-        total
-    }
-
-    /// Windows when the embeddings of characters, `[words, characters, character_width]`, are moved by `eta`.
-    pub fn moved(&self, windows: &[Tensor], eta: &Tensor) -> Vec<Tensor> {
-        let eta = eta.transpose(1, 2).contiguous();
-        let of_width = |(filters, windows): (&Filters, &Tensor)| {
-            let change = eta.conv1d(&filters.weight, None::<Tensor>, [1], [0], [1], 1);
-            windows + change.transpose(1, 2)
-        };
-        self.filters.iter().zip(windows).map(of_width).collect()
-    }
-
-    /// Vectors of words, `[words, width]`, from their windows. A word's vector depends on nothing but its characters.
-    pub fn pool(&self, windows: &[Tensor]) -> Tensor {
-        let pooled: Vec<Tensor> = self
-            .filters
-            .iter()
-            .zip(windows)
-            .map(|(filters, windows)| (windows.max_dim(1, false).0 + &filters.bias).tanh())
-            .collect();
-        self.highways.iter().fold(Tensor::cat(&pooled, -1), |words, [transform, gate]| {
+    /// Vectors of words, `[words, width]`, from the maxima of their windows. A word's vector depends on nothing but its characters.
+    pub fn pool(&self, maxima: &Tensor) -> Tensor {
+        let biases: Vec<&Tensor> = self.filters.iter().map(|filters| &filters.bias).collect();
+        let pooled = (maxima + Tensor::cat(&biases, 0)).tanh();
+        self.highways.iter().fold(pooled, |words, [transform, gate]| {
             let gate = gate.forward(&words).sigmoid();
             let changed = transform.forward(&words).tanh();
             &words + gate * (changed - &words)

@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod chars;
 pub mod network;
+pub mod places;
 pub mod resource;
 mod saved;
 

@@ -61,13 +61,11 @@ pub struct Surroundings<'a> {
 pub struct Embedded {
     /// Word vectors, `[batch, tokens, width]`.
     pub words: Tensor,
-    /// What each width of filters sees in the characters, `[words, windows, filters]`, for each distinct word or each place; empty
-    /// without characters.
-    pub windows: Vec<Tensor>,
-    /// Row of the windows for each place; absent where there is one row per place.
+    /// Largest value of each filter over the characters, `[words, filters]`, for each distinct word or each place; absent without
+    /// characters.
+    maxima: Option<Tensor>,
+    /// Row of the maxima for each place; absent where there is one row per place.
     spread: Option<Tensor>,
-    /// Characters of each row of the windows.
-    lengths: Tensor,
 }
 
 /// Losses of a batch, scalars.
@@ -80,15 +78,9 @@ pub struct Losses {
 }
 
 impl Embedded {
-    /// The same places with other embeddings.
-    pub fn with(&self, words: Tensor, windows: Vec<Tensor>) -> Self {
-        let spread = self.spread.as_ref().map(Tensor::shallow_clone);
-        Self { words, windows, spread, lengths: self.lengths.shallow_clone() }
-    }
-
-    /// Characters of each row of the windows, `[words]`.
-    pub fn lengths(&self) -> &Tensor {
-        &self.lengths
+    /// Word vectors, `[batch, tokens, width]`, and maxima of each place, `[batch · tokens, filters]`, of a network with characters.
+    pub fn of_places(words: Tensor, maxima: Option<Tensor>) -> Self {
+        Self { words, maxima, spread: None }
     }
 }
 
@@ -165,27 +157,25 @@ impl Network {
         }
     }
 
-    /// Embeddings of a batch. `per_place` keeps the characters of each place apart, so that they can be perturbed on their own;
-    /// else they stand once per distinct word.
+    /// Word vectors of a batch, `[batch, tokens, width]`.
     ///
     /// # Panics
     /// When a batch lacks the vectors of the encoder that takes the place of the table: the model brings them together.
-    pub fn embed(&self, batch: &Batch, per_place: bool) -> Embedded {
-        let words = match (&self.words, &batch.features) {
+    pub fn word_vectors(&self, batch: &Batch) -> Tensor {
+        match (&self.words, &batch.features) {
             (Some(table), _) => Tensor::embedding(table, &batch.padded.words, -1, false, false),
             (None, features) => features.as_ref().expect("vectors of the encoder").shallow_clone(),
-        };
+        }
+    }
+
+    /// Embeddings of a batch, characters once per distinct word.
+    ///
+    /// # Panics
+    /// As [`Self::word_vectors`].
+    pub fn embed(&self, batch: &Batch) -> Embedded {
         let padded = &batch.padded;
-        let (ids, lengths, spread) = if per_place {
-            let real = batch.keep.flatten(0, 1);
-            let ids = padded.characters.index_select(0, &padded.surface) * real.unsqueeze(-1);
-            (ids, batch.characters.index_select(0, &padded.surface) * real, None)
-        } else {
-            let spread = Some(padded.surface.shallow_clone());
-            (padded.characters.shallow_clone(), batch.characters.shallow_clone(), spread)
-        };
-        let windows = self.characters.as_ref().map_or(Vec::new(), |characters| characters.windows(&ids));
-        Embedded { words, windows, spread, lengths }
+        let maxima = self.characters.as_ref().map(|characters| characters.maxima(&padded.characters));
+        Embedded { words: self.word_vectors(batch), maxima, spread: Some(padded.surface.shallow_clone()) }
     }
 
     /// The network of characters; absent without any.
@@ -197,8 +187,8 @@ impl Network {
     pub fn states(&self, embedded: &Embedded, batch: &Batch, train: bool) -> (Tensor, Tensor) {
         let [rows, tokens] = [0, 1].map(|axis| embedded.words.size()[axis]);
         let mut input = embedded.words.shallow_clone();
-        if let Some(characters) = &self.characters {
-            let words = characters.pool(&embedded.windows);
+        if let (Some(characters), Some(maxima)) = (&self.characters, &embedded.maxima) {
+            let words = characters.pool(maxima);
             let words = match &embedded.spread {
                 Some(spread) => words.index_select(0, spread),
                 None => words,
@@ -265,7 +255,7 @@ impl Network {
         output: Resource,
         allowed: Option<&dyn Fn(Option<usize>, Option<usize>) -> bool>,
     ) -> Vec<Vec<usize>> {
-        let embedded = self.embed(batch, false);
+        let embedded = self.embed(batch);
         let (_, features) = self.states(&embedded, batch, false);
         let emissions = self.outputs[output.index()].forward(&features);
         let crf = self.crf(output);
