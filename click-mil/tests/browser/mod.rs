@@ -1,7 +1,6 @@
 //! Chromium without a window, driven by its DevTools protocol over a pair of pipes: messages of JSON that end with a zero byte.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -117,13 +116,6 @@ impl Browser {
         for kind in ["keyDown", "keyUp"] {
             self.call("Input.dispatchKeyEvent", json!({"type": kind, "key": key}));
         }
-    }
-
-    /// Saves what is seen as PNG.
-    pub(crate) fn picture(&mut self, path: &Path) {
-        let data = self.call("Page.captureScreenshot", json!({"format": "png"}));
-        let bytes = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, data["data"].as_str().unwrap());
-        std::fs::write(path, bytes.unwrap()).unwrap();
     }
 }
 
