@@ -1,7 +1,7 @@
 //! The score of a box: strength of the segments inside it, less those that a path of affinities joins to its border.
 
 use super::Config;
-use super::segments::{BLOCK, Neighbours, Segments};
+use super::segments::Segments;
 use crate::edges::EdgeMap;
 
 /// A box in whole pixels with its score.
@@ -126,47 +126,14 @@ fn sums(width: usize, height: usize, value: impl Fn(usize, usize) -> f32) -> Vec
     sums
 }
 
-/// Paths of a smaller weight count as none. OpenCV and the authors' program.
-const WEAKEST_PATH: f32 = 0.05;
-/// Rounding of a sum of a thousand terms and more, as a share of what it begins with.
-const ROUNDING: f32 = 1e-3;
-
 /// Scores boxes of one image, one after the other.
 #[derive(Debug)]
 pub(super) struct Scorer<'a> {
     tables: &'a Tables<'a>,
     /// Of each segment: the box for which it was last found, and its place in `found`.
     marks: Vec<(u32, u32)>,
-    found: Vec<Found>,
+    found: Vec<(u32, f32)>,
     box_number: u32,
-}
-
-/// A segment that is joined to the border of a box.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    id: u32,
-    /// The greatest product of affinities along a path to it.
-    weight: f32,
-    /// Its strength; 0 where it does not lie in the box.
-    strength: f32,
-    /// Weight with which its neighbours were last looked at; 0 at first.
-    passed: f32,
-}
-
-/// The least sum that a box needs, as far as is known.
-#[derive(Clone, Copy)]
-struct Bar {
-    norm: f32,
-    least: f32,
-    best: f32,
-}
-
-impl Bar {
-    /// Whether a sum is too little.
-    fn is_above(self, sum: f32) -> bool {
-        let score = sum * self.norm;
-        score < self.least || score <= self.best
-    }
 }
 
 impl<'a> Scorer<'a> {
@@ -190,150 +157,91 @@ impl<'a> Scorer<'a> {
         let (half_w, half_h) = (clipped.w / 2, clipped.h / 2);
         let (inner_x, inner_y) = (x0 + half_w / 2, y0 + half_h / 2);
         let inner = [inner_x, inner_y, inner_x + half_w, inner_y + half_h];
-        let bounds = [x0, y0, x1, y1];
-        let sum = tables.sum(&tables.whole, bounds) - tables.sum(&tables.edges, inner);
+        let sum = tables.sum(&tables.whole, [x0, y0, x1, y1]) - tables.sum(&tables.edges, inner);
         let norm = tables.norms[(half_w + half_h) as usize];
-        let bar = Bar { norm, least: tables.min_score, best };
-        if bar.is_above(sum) {
+        let hopeless = |sum: f32| {
+            let score = sum * norm;
+            score < tables.min_score || score <= best
+        };
+        if hopeless(sum) {
             return clipped;
         }
-        self.border(bounds);
-        let rest = without(&self.found, sum);
-        if bar.is_above(rest) {
-            return clipped;
-        }
+        self.border([x0, y0, x1, y1]);
+        let Some(rest) = self.without_found(sum, 0, [x0, y0, x1, y1], hopeless) else { return clipped };
         let on_border = self.found.len();
-        if self.follow(bounds, rest, bar) {
-            let rest = without(&self.found[on_border..], rest);
-            if !bar.is_above(rest) {
-                clipped.score = rest * norm;
-            }
+        self.follow([x0, y0, x1, y1]);
+        if let Some(rest) = self.without_found(rest, on_border, [x0, y0, x1, y1], hopeless) {
+            clipped.score = rest * norm;
         }
         clipped
     }
 
     /// Finds the segments that cross the border, with weight 1.
-    fn border(&mut self, bounds: [i32; 4]) {
+    fn border(&mut self, [x0, y0, x1, y1]: [i32; 4]) {
         let Self { tables, marks, found, box_number } = self;
         *box_number += 1;
         found.clear();
-        let [x0, y0, x1, y1] = bounds;
         let sides = [
             tables.rows.between(y0, x0, x1),
             tables.rows.between(y1, x0, x1),
             tables.columns.between(x0, y0, y1),
             tables.columns.between(x1, y0, y1),
         ];
-        let segments = tables.segments;
         for &id in sides.into_iter().flatten() {
             let mark = &mut marks[id as usize];
             if mark.0 != *box_number {
                 *mark = (*box_number, found.len() as u32);
-                let lies_in = inside(segments.last[id as usize], bounds);
-                let strength = if lies_in { segments.strength[id as usize] } else { 0.0 };
-                found.push(Found { id, weight: 1.0, strength, passed: 0.0 });
+                found.push((id, 1.0));
             }
         }
     }
 
-    /// Follows affinities from the border into the box; a segment's weight is the greatest product along a path to it. False once
-    /// what is left of `rest` is certainly too little.
-    fn follow(&mut self, bounds: [i32; 4], rest: f32, bar: Bar) -> bool {
+    /// Follows affinities from the border into the box; a segment's weight is the greatest product along a path to it.
+    fn follow(&mut self, bounds: [i32; 4]) {
         let Self { tables, marks, found, box_number } = self;
         let segments = tables.segments;
-        let mut left = rest + ROUNDING * rest.abs();
         let mut at = 0;
         while at < found.len() {
-            let Found { id, weight, passed, .. } = found[at];
-            if weight == passed {
-                at += 1; // nothing has changed
-                continue;
-            }
-            found[at].passed = weight;
+            let (id, weight) = found[at];
             let [from, to] = [0, 1].map(|next| segments.starts[id as usize + next] as usize);
             let mut next = at + 1;
-            for block in &segments.neighbours[from..to] {
-                let (reached, mut open) = reachable(block, weight, bounds);
-                while open != 0 {
-                    let place = open.trailing_zeros() as usize % BLOCK;
-                    open &= open - 1;
-                    let (id, strength, weight) = (block.id[place], block.strength[place], reached[place]);
-                    let mark = &mut marks[id as usize];
-                    if mark.0 == *box_number {
-                        let known = &mut found[mark.1 as usize].weight;
-                        if weight > *known {
-                            left -= (weight - *known) * strength;
-                            *known = weight;
-                            next = next.min(mark.1 as usize);
-                        }
-                    } else {
-                        *mark = (*box_number, found.len() as u32);
-                        found.push(Found { id, weight, strength, passed: 0.0 });
-                        left -= weight * strength;
-                    }
+            for &(neighbour, affinity) in &segments.affinities[from..to] {
+                let reached = weight * affinity;
+                if reached < 0.05 {
+                    continue;
                 }
-            }
-            if bar.is_above(left) {
-                return false;
+                let mark = &mut marks[neighbour as usize];
+                if mark.0 == *box_number {
+                    let known = &mut found[mark.1 as usize].1;
+                    if reached > *known {
+                        *known = reached;
+                        next = next.min(mark.1 as usize);
+                    }
+                } else if inside(segments.last[neighbour as usize], bounds) {
+                    *mark = (*box_number, found.len() as u32);
+                    found.push((neighbour, reached));
+                }
             }
             at = next;
         }
-        true
     }
-}
 
-/// Weights of paths through a segment of weight `weight` to a block of its neighbours, and a bit for each that is worth a visit: its
-/// weight counts and it lies in the box. (One that does not lies on the border, if it is found at all, with weight 1.)
-#[cfg(target_arch = "x86_64")]
-fn reachable(block: &Neighbours, weight: f32, bounds: [i32; 4]) -> ([f32; BLOCK], u32) {
-    #[expect(unsafe_code, reason = "calls a function that needs processor features")]
-    // SAFETY: every x86-64 processor has SSE2.
-    unsafe {
-        reachable_sse2(block, weight, bounds)
+    /// The sum less the weighted strengths of what was found from place `from` on and lies in the box; `None` once it is hopeless.
+    fn without_found(
+        &self,
+        mut sum: f32,
+        from: usize,
+        bounds: [i32; 4],
+        hopeless: impl Fn(f32) -> bool,
+    ) -> Option<f32> {
+        let segments = self.tables.segments;
+        for &(id, weight) in &self.found[from..] {
+            if inside(segments.last[id as usize], bounds) {
+                sum -= weight * segments.strength[id as usize];
+            }
+        }
+        (!hopeless(sum)).then_some(sum)
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "sse2")]
-#[inline]
-fn reachable_sse2(
-    block: &Neighbours,
-    weight: f32,
-    [x0, y0, x1, y1]: [i32; 4],
-) -> ([f32; BLOCK], u32) {
-    use std::arch::x86_64::*;
-    let reached = block.affinity.map(|affinity| weight * affinity);
-    let least = _mm_set1_ps(WEAKEST_PATH);
-    let enough = |four: &[f32]| {
-        _mm_castps_si128(_mm_cmpge_ps(_mm_setr_ps(four[0], four[1], four[2], four[3]), least))
-    };
-    let enough = _mm_packs_epi32(enough(&reached[..4]), enough(&reached[4..]));
-    let places = |of: &[u16; BLOCK]| {
-        let [a, b, c, d, e, f, g, h] = of.map(|place| place as i16);
-        _mm_setr_epi16(a, b, c, d, e, f, g, h)
-    };
-    // What is missing to the lower side or left over beyond the upper one is 0 inside.
-    let off = |at: __m128i, low: i32, high: i32| {
-        let [low, high] = [low, high].map(|side| _mm_set1_epi16(side as u16 as i16));
-        _mm_or_si128(_mm_subs_epu16(low, at), _mm_subs_epu16(at, high))
-    };
-    let off = _mm_or_si128(off(places(&block.x), x0, x1), off(places(&block.y), y0, y1));
-    let open = _mm_and_si128(enough, _mm_cmpeq_epi16(off, _mm_setzero_si128()));
-    (reached, _mm_movemask_epi8(_mm_packs_epi16(open, _mm_setzero_si128())) as u32)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn reachable(block: &Neighbours, weight: f32, [x0, y0, x1, y1]: [i32; 4]) -> ([f32; BLOCK], u32) {
-    let reached = block.affinity.map(|affinity| weight * affinity);
-    let open = (0..BLOCK).filter(|&place| {
-        reached[place] >= WEAKEST_PATH && inside([block.x[place], block.y[place]], [x0, y0, x1, y1])
-    });
-    (reached, open.fold(0, |open, place| open | 1 << place))
-}
-
-/// A sum less the weighted strengths of what was found, in that order.
-fn without(found: &[Found], sum: f32) -> f32 {
-    found.iter().fold(sum, |sum, found| sum - found.weight * found.strength)
 }
 
 fn inside([x, y]: [u16; 2], [x0, y0, x1, y1]: [i32; 4]) -> bool {

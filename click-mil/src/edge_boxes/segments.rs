@@ -31,25 +31,10 @@ pub(super) struct Segments {
     pub(super) strength: Vec<f32>,
     /// Last pixel of each in the order of columns: where the segment counts as a whole.
     pub(super) last: Vec<[u16; 2]>,
-    /// Neighbours of segment `s` are `neighbours[starts[s]..starts[s + 1]]`.
+    /// Neighbours of segment `s` are `affinities[starts[s]..starts[s + 1]]`: number and affinity.
     pub(super) starts: Vec<u32>,
     /// See `starts`.
-    pub(super) neighbours: Vec<Neighbours>,
-}
-
-/// Neighbours of a block.
-pub(super) const BLOCK: usize = 8;
-
-/// Up to eight neighbours of a segment with all that is asked of each, so that most are ruled out at once and without being visited.
-#[derive(Clone, Debug)]
-pub(super) struct Neighbours {
-    /// Affinity; 0 beyond the last.
-    pub(super) affinity: [f32; BLOCK],
-    /// Last pixel.
-    pub(super) x: [u16; BLOCK],
-    pub(super) y: [u16; BLOCK],
-    pub(super) id: [u32; BLOCK],
-    pub(super) strength: [f32; BLOCK],
+    pub(super) affinities: Vec<(u32, f32)>,
 }
 
 /// Difference of two orientations in half circles, 0 to 0.5.
@@ -107,7 +92,7 @@ impl Segments {
             strength: vec![0.0; n],
             last: vec![[0; 2]; n],
             starts: Vec::new(),
-            neighbours: Vec::new(),
+            affinities: Vec::new(),
         };
         let shapes = segments.measure(&columns);
         segments.connect(&shapes, config.gamma);
@@ -144,7 +129,7 @@ impl Segments {
     /// Finds neighbours and their affinities, `|cos(θ_i − θ_ij) cos(θ_j − θ_ij)|^γ` with θ_ij the normal of the line between the
     /// mean positions.
     fn connect(&mut self, shapes: &[Shape], gamma: f32) {
-        let mut lists: Vec<Vec<(u32, f32)>> = vec![Vec::new(); self.count()];
+        let mut neighbours: Vec<Vec<(u32, f32)>> = vec![Vec::new(); self.count()];
         let (width, height) = (self.width, self.height);
         for x in NEAR..width.saturating_sub(NEAR) {
             for y in NEAR..height.saturating_sub(NEAR) {
@@ -156,33 +141,21 @@ impl Segments {
                     let stretch = &self.ids[near * height + y - NEAR..=near * height + y + NEAR];
                     for &two in stretch {
                         let known = |list: &[(u32, f32)]| list.iter().any(|&(id, _)| id == two as u32);
-                        if two <= one || known(&lists[one as usize]) {
+                        if two <= one || known(&neighbours[one as usize]) {
                             continue;
                         }
                         let affinity = shapes[one as usize].affinity(&shapes[two as usize], gamma);
-                        lists[one as usize].push((two as u32, affinity));
-                        lists[two as usize].push((one as u32, affinity));
+                        neighbours[one as usize].push((two as u32, affinity));
+                        neighbours[two as usize].push((one as u32, affinity));
                     }
                 }
             }
         }
-        for list in &mut lists {
-            self.starts.push(self.neighbours.len() as u32);
-            list.retain(|&(_, affinity)| affinity >= WEAKEST);
-            self.neighbours.extend(list.chunks(BLOCK).map(|list| self.block(list)).collect::<Vec<_>>());
+        for list in &neighbours {
+            self.starts.push(self.affinities.len() as u32);
+            self.affinities.extend(list.iter().filter(|&&(_, affinity)| affinity >= WEAKEST));
         }
-        self.starts.push(self.neighbours.len() as u32);
-    }
-
-    fn block(&self, list: &[(u32, f32)]) -> Neighbours {
-        let (none, zero) = ([0; BLOCK], [0.0; BLOCK]);
-        let mut block = Neighbours { affinity: zero, x: none, y: none, id: [0; BLOCK], strength: zero };
-        for (place, &(id, affinity)) in list.iter().enumerate() {
-            [block.x[place], block.y[place]] = self.last[id as usize];
-            (block.id[place], block.affinity[place]) = (id, affinity);
-            block.strength[place] = self.strength[id as usize];
-        }
-        block
+        self.starts.push(self.affinities.len() as u32);
     }
 }
 
