@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use common::files::{self, FileError};
+use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 use thiserror::Error;
 
-use crate::edge_boxes;
+use crate::edge_boxes::{self, Proposal};
 use crate::evaluate::Detection;
 use crate::fast_rcnn::{self, Head, HeadError};
 use crate::features::{Backbone, BackboneError, Config as FeatureConfig};
@@ -85,9 +86,24 @@ impl Detector {
         let image = read_image(path)?;
         let size = [image.width(), image.height()];
         let found = proposals(path, &image, &self.settings.edge_boxes, self.settings.proposals)?;
-        let boxes: Vec<BoundingBox> = found.iter().map(|proposal| proposal.bbox).collect();
-        let features = self.backbone.features(path, &image, &boxes)?;
-        Ok((self.head.detect(&features, &found, picture, size, &self.settings.head), size))
+        Ok((self.detect_among(path, &image, &found, picture)?, size))
+    }
+
+    /// Detections among these proposals of an image, best first; `path` names the image in errors.
+    ///
+    /// # Errors
+    /// [`DetectorError::Backbone`].
+    pub fn detect_among(
+        &self,
+        path: &Path,
+        image: &RgbImage,
+        proposals: &[Proposal],
+        picture: usize,
+    ) -> Result<Vec<Detection>, DetectorError> {
+        let boxes: Vec<BoundingBox> = proposals.iter().map(|proposal| proposal.bbox).collect();
+        let features = self.backbone.features(path, image, &boxes)?;
+        let size = [image.width(), image.height()];
+        Ok(self.head.detect(&features, proposals, picture, size, &self.settings.head))
     }
 
     /// Writes the detector into a folder; nothing outside it is needed to use it.

@@ -264,6 +264,23 @@ impl Head {
         classes + off.sum(Kind::Float) / n as f64
     }
 
+    /// Shares of background and classes for `n` proposals with these features, `[n, classes + 1]` by rows; each row sums to 1.
+    pub fn shares(&self, features: &[f32], n: usize) -> Vec<f64> {
+        self.judged(features, n).0
+    }
+
+    /// Shares, and normalised corrections `[n, 4]`.
+    fn judged(&self, features: &[f32], n: usize) -> (Vec<f64>, Vec<f64>) {
+        let _guard = tch::no_grad_guard();
+        let features = Tensor::from_slice(features).view([n as i64, -1]).to_device(self.store.device());
+        let (logits, corrections) = self.forward(&features, false);
+        let read = |tensor: &Tensor| {
+            let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Double).flatten(0, -1);
+            Vec::<f64>::try_from(&flat).expect("f64 in one dimension")
+        };
+        (read(&logits.softmax(-1, logits.kind())), read(&corrections))
+    }
+
     /// Detections in an image whose proposals have these features, best first.
     pub fn detect(
         &self,
@@ -276,15 +293,7 @@ impl Head {
         if proposals.is_empty() {
             return Vec::new();
         }
-        let _guard = tch::no_grad_guard();
-        let n = proposals.len() as i64;
-        let features = Tensor::from_slice(features).view([n, -1]).to_device(self.store.device());
-        let (logits, corrections) = self.forward(&features, false);
-        let read = |tensor: &Tensor| {
-            let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Double).flatten(0, -1);
-            Vec::<f64>::try_from(&flat).expect("f64 in one dimension")
-        };
-        let (shares, corrections) = (read(&logits.softmax(-1, logits.kind())), read(&corrections));
+        let (shares, corrections) = self.judged(features, proposals.len());
         let moved = |(proposal, values): (&Proposal, &[f64])| {
             let shift = std::array::from_fn(|side| values[side] * self.scale[side][1] + self.scale[side][0]);
             corrected(&proposal.bbox, shift).clipped(f64::from(width), f64::from(height))

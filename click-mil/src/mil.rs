@@ -125,16 +125,42 @@ pub enum MilError {
     Svm(#[from] SvmError),
 }
 
-/// Factor of appearance and objectness on a proposal's score.
-///
-/// `A = σ(w·x + b)`, so that it can be multiplied with what clicks say; `O` is the proposal's score over the image's greatest.
-pub fn appearance(decision: f32, proposal: &Proposal, greatest: f32, objectness: bool) -> f64 {
-    let appearance = 1.0 / (1.0 + f64::from(-decision).exp());
-    if !objectness {
-        return appearance;
-    }
-    let object = if greatest > 0.0 { f64::from(proposal.score / greatest) } else { 0.0 };
-    0.5 * appearance + 0.5 * object
+/// Appearance of a proposal from a machine's decision, `A = σ(w·x + b)`, so that it can be multiplied with what clicks say.
+pub fn appearance(decision: f32) -> f64 {
+    1.0 / (1.0 + f64::from(-decision).exp())
+}
+
+/// Scores of an image's proposals, `S_ap · S_bc · S_ba`, from their appearances in [0, 1]. `S_ap = A`, or with objectness `½ A + ½ O`,
+/// where `O` is the proposal's score over the image's greatest.
+pub fn combined_scores(
+    appearances: impl Iterator<Item = f64>,
+    proposals: &[Proposal],
+    objectness: bool,
+    evidence: &Evidence,
+    widths: Widths,
+) -> Vec<f64> {
+    let greatest = proposals.iter().map(|proposal| proposal.score).fold(0.0, f32::max);
+    let object = |proposal: &Proposal| match greatest > 0.0 {
+        true => f64::from(proposal.score / greatest),
+        false => 0.0,
+    };
+    let score = |(proposal, appearance): (&Proposal, f64)| {
+        let own = if objectness { 0.5 * appearance + 0.5 * object(proposal) } else { appearance };
+        own * evidence.score(&proposal.bbox, widths)
+    };
+    proposals.iter().zip(appearances).map(score).collect()
+}
+
+/// The same from a machine's decisions.
+pub fn proposal_scores(
+    decisions: &[f32],
+    proposals: &[Proposal],
+    objectness: bool,
+    evidence: &Evidence,
+    widths: Widths,
+) -> Vec<f64> {
+    let appearances = decisions.iter().map(|&decision| appearance(decision));
+    combined_scores(appearances, proposals, objectness, evidence, widths)
 }
 
 /// Finds the objects of a class.
@@ -257,12 +283,9 @@ impl<'a> Search<'a> {
         let image = self.bags.positive[place];
         let proposals = &self.bags.proposals[image];
         let decisions = self.bags.features.products(image, &[&svm.weights], &[svm.bias]).remove(0);
-        let greatest = proposals.iter().map(|proposal| proposal.score).fold(0.0, f32::max);
-        let score = |(proposal, &decision): (&Proposal, &f32)| {
-            appearance(decision, proposal, greatest, self.config.objectness)
-                * self.bags.evidence[place].score(&proposal.bbox, self.bags.widths)
-        };
-        let scores: Vec<f64> = proposals.iter().zip(&decisions).map(score).collect();
+        let evidence = &self.bags.evidence[place];
+        let scores =
+            proposal_scores(&decisions, proposals, self.config.objectness, evidence, self.bags.widths);
         (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)))
     }
 

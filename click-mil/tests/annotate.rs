@@ -1,37 +1,16 @@
 //! The page: what it answers, what it refuses, and that nothing is lost when it is killed.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+mod page;
 
-use image::RgbImage;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use page::Page;
 use serde_json::{Value, json};
 
-/// The command with its page; killed when dropped.
-struct Page {
-    child: Child,
-    address: String,
-}
-
 impl Page {
-    fn open(folder: &Path, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_click-mil"))
-            .current_dir(folder)
-            .args(["annotate", "images", "--classes", "cat,dog", "--out", "clicks.csv"])
-            .args(more)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
-        Self { child, address }
-    }
-
     /// Status and body of a request.
     fn ask(&self, method: &str, path: &str, body: &str, host: &str) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
@@ -58,25 +37,9 @@ impl Page {
     }
 }
 
-impl Drop for Page {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended
-        let _ = self.child.wait();
-    }
-}
-
-fn world() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("images")).unwrap();
-    for name in ["a.png", "b.png"] {
-        RgbImage::new(40, 30).save(folder.path().join("images").join(name)).unwrap();
-    }
-    folder
-}
-
 #[test]
 fn a_session_survives_being_killed_and_ends_when_all_is_answered() {
-    let folder = world();
+    let folder = page::world(40, 30);
     let page = Page::open(folder.path(), &["--practice", "0"]);
     let first = page.next();
     assert_eq!((first["class"].as_str(), first["all"].as_u64()), (Some("cat"), Some(4)));
@@ -103,7 +66,7 @@ fn a_session_survives_being_killed_and_ends_when_all_is_answered() {
 
 #[test]
 fn practice_shows_the_centre_and_comes_before_the_images() {
-    let folder = world();
+    let folder = page::world(40, 30);
     let page = Page::open(folder.path(), &["--practice", "1", "--limit", "3"]);
     let next = page.next();
     assert_eq!(next["kind"].as_str(), Some("polygon"));
@@ -126,7 +89,7 @@ fn practice_shows_the_centre_and_comes_before_the_images() {
 
 #[test]
 fn the_page_is_for_this_machine_and_its_own_requests() {
-    let folder = world();
+    let folder = page::world(40, 30);
     let page = Page::open(folder.path(), &["--practice", "0"]);
     assert!(page.address.starts_with("127.0.0.1:"));
     assert_eq!(page.ask("GET", "/", "", &page.address).0, 200);

@@ -25,14 +25,17 @@ const STEPS: [Step; 9] = [
     ("readme", |root| readme::run(root, true)),
     ("dependencies", dependencies::check),
     ("notebooks", notebooks::check),
-    ("clippy", |root| cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
-    ("tests", |root| cargo(root, &["test", "--workspace"])),
+    ("clippy", |root| everywhere(root, &["clippy", "--all-targets"], &["--", "-D", "warnings"], &[])),
+    ("tests", |root| everywhere(root, &["test"], &[], &[])),
     ("examples", examples::run),
     ("docs", docs),
 ];
 
 pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     setup::run(root, &setup::Arguments::default())?;
+    if arguments.only.is_empty() || arguments.only.iter().any(|only| only == "tests") {
+        setup::chromium();
+    }
     if let Some(unknown) = arguments.only.iter().find(|name| !STEPS.iter().any(|(step, _)| step == name)) {
         bail!("`{unknown}` is no step; expected {}", STEPS.map(|(name, _)| name).join(", "));
     }
@@ -49,9 +52,32 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
 
 fn docs(root: &Path) -> Result<()> {
     // RUSTDOCFLAGS replaces the configured flags, which only doctests need.
-    let mut command = Command::new("cargo");
-    command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
-    finish(command, root)
+    everywhere(root, &["doc", "--no-deps"], &[], &[("RUSTDOCFLAGS", "-D warnings")])
+}
+
+/// Runs cargo over all members; those whose second backend cannot be built here once more on their own, without it.
+pub(crate) fn everywhere(root: &Path, verb: &[&str], rest: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let without = setup::without_opencv(root)?;
+    let mut selections = vec![vec!["--workspace"]];
+    for member in &without {
+        selections[0].extend(["--exclude", member]);
+        selections.push(vec!["--package", member, "--no-default-features"]);
+    }
+    for selection in selections {
+        let mut command = Command::new("cargo");
+        command.args(verb).args(selection).args(rest).envs(environment.iter().copied());
+        finish(command, root)?;
+    }
+    Ok(())
+}
+
+/// The selection of a member with the features that can be built here.
+pub(crate) fn package(root: &Path, member: &str) -> Result<Vec<String>> {
+    let mut selection = vec!["--package".to_owned(), member.to_owned()];
+    if setup::without_opencv(root)?.iter().any(|without| without == member) {
+        selection.push("--no-default-features".to_owned());
+    }
+    Ok(selection)
 }
 
 /// Runs cargo in the workspace, its output as it comes.

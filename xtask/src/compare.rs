@@ -69,7 +69,8 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         .with_context(|| format!("`{}` has no compare/cases.toml", arguments.name))?;
     let cases: Cases = toml::from_str(&text)?;
     let python = setup::python_environment(&root.join(".venv-compare"), &folder.join("requirements.txt"))?;
-    checks::cargo(root, &["build", "--package", &arguments.name, "--examples"])?;
+    let package = checks::package(root, &arguments.name)?;
+    checks::cargo(root, &[&["build", "--examples"][..], &crate::strings(&package)].concat())?;
     let work = root.join("target/compare");
     fs::create_dir_all(&work)?;
     let mut results = Vec::new();

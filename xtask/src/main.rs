@@ -73,7 +73,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     let root = workspace();
     match cli.verb {
-        Verb::Setup(arguments) => setup::run(&root, &arguments),
+        Verb::Setup(arguments) => setup::run(&root, &arguments.named()),
         Verb::Reproduce(arguments) => reproduce::run(&root, &arguments),
         Verb::Test(arguments) => checks::run(&root, &arguments),
         Verb::Tidy => tidy::run(&root),
@@ -84,9 +84,15 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Compare(arguments) => compare::run(&root, &arguments),
         Verb::Bench { name } => {
             setup::run(&root, &setup::Arguments::default())?;
-            checks::cargo(&root, &["bench", "--profile", "dev", "--package", &name])
+            let package = checks::package(&root, &name)?;
+            checks::cargo(&root, &[&["bench", "--profile", "dev"][..], &strings(&package)].concat())
         }
     }
+}
+
+/// Borrowed forms.
+fn strings(owned: &[String]) -> Vec<&str> {
+    owned.iter().map(String::as_str).collect()
 }
 
 fn workspace() -> PathBuf {

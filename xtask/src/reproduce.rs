@@ -44,7 +44,9 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         arguments.preset.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
     let mut failed = Vec::new();
     for Experiment { name, member, .. } in chosen {
-        let mut command = vec!["run", "--quiet", "--package", member];
+        let package = checks::package(root, member)?;
+        let mut command = vec!["run", "--quiet"];
+        command.extend(package.iter().map(String::as_str));
         if name != member {
             command.extend(["--bin", name]);
         }

@@ -15,20 +15,33 @@ const LINK: &str = ".libtorch";
 /// Options of `setup`.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Arguments {
-    /// Also the system packages of the opencv crate
+    /// Try again to install OpenCV, and fail where it cannot be had
     #[arg(long)]
     opencv: bool,
+    #[arg(skip)]
+    named: bool,
 }
 
-/// Makes sure of libtorch, a C++ compiler and, when asked or needed, OpenCV.
+impl Arguments {
+    /// The set-up that was asked for by name: what failed before is tried again.
+    pub(crate) fn named(self) -> Self {
+        Self { named: true, ..self }
+    }
+
+    fn again(&self) -> bool {
+        self.named || self.opencv
+    }
+}
+
+/// Makes sure of libtorch, a C++ compiler and, where it can be had, OpenCV.
 pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     compiler()?;
     match std::env::var_os("LIBTORCH").map(PathBuf::from).filter(|given| !is_own(root, given)) {
         Some(given) => link(root, &checked(&given)?)?,
         None => link(root, &own_libtorch(root, &python())?)?,
     }
-    if arguments.opencv || depends_on_opencv(root)? {
-        opencv()?;
+    if !depending_on_opencv(root)?.is_empty() {
+        opencv(root, arguments)?;
     }
     Ok(())
 }
@@ -180,45 +193,124 @@ pub(crate) fn python_environment(venv: &Path, requirements: &Path) -> Result<Pat
     Ok(program)
 }
 
-fn depends_on_opencv(root: &Path) -> Result<bool> {
-    let members = crate::reproduce::members(root)?;
-    let manifests = members.iter().map(|member| fs::read_to_string(root.join(member).join("Cargo.toml")));
-    Ok(manifests.flatten().any(|text| text.lines().any(|line| line.starts_with("opencv"))))
+/// Members whose default features need OpenCV.
+fn depending_on_opencv(root: &Path) -> Result<Vec<String>> {
+    let depends = |member: &String| {
+        let manifest = fs::read_to_string(root.join(member).join("Cargo.toml")).unwrap_or_default();
+        manifest.lines().any(|line| line.starts_with("opencv.") || line.starts_with("opencv ="))
+    };
+    Ok(crate::reproduce::members(root)?.into_iter().filter(depends).collect())
 }
 
-/// Installs OpenCV, libclang and pkg-config when root, else says which command does.
-fn opencv() -> Result<()> {
-    let there = Command::new("pkg-config")
-        .args(["--exists", "opencv4"])
-        .status()
-        .is_ok_and(|status| status.success());
-    if there {
+/// Members that are built with `--no-default-features` here, because OpenCV is not there.
+pub(crate) fn without_opencv(root: &Path) -> Result<Vec<String>> {
+    if has_opencv() { Ok(Vec::new()) } else { depending_on_opencv(root) }
+}
+
+/// Whether OpenCV with its contributed modules is there, and the clang that its bindings are made with.
+fn has_opencv() -> bool {
+    let said = |name: &str, arguments: &[&str]| {
+        let output = Command::new(name).args(arguments).stderr(Stdio::null()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let folders = said("pkg-config", &["--cflags-only-I", "opencv4"]).unwrap_or_default();
+    let header = |flag: &str| Path::new(flag.trim_start_matches("-I")).join("opencv2/ximgproc.hpp").exists();
+    folders.split_whitespace().any(header) && said("clang", &["--version"]).is_some()
+}
+
+/// Written when OpenCV could not be installed, so that only `setup` tries again.
+const NO_OPENCV: &str = "target/no-opencv.txt";
+
+/// Installs OpenCV where it is missing; where that fails says so, and everything goes on without it.
+fn opencv(root: &Path, arguments: &Arguments) -> Result<()> {
+    if has_opencv() {
         return Ok(());
     }
+    let stamp = root.join(NO_OPENCV);
+    let known = fs::read_to_string(&stamp).ok().filter(|_| !arguments.again());
+    let problem = match known {
+        Some(problem) => problem,
+        None => match install_opencv() {
+            Ok(()) if has_opencv() => return Ok(()),
+            Ok(()) => "its packages lack `opencv2/ximgproc.hpp` or clang".to_owned(),
+            Err(error) => format!("{error:#}"),
+        },
+    };
+    if arguments.opencv {
+        bail!("no OpenCV: {problem}");
+    }
+    eprintln!(
+        "NO OPENCV: {problem}. Built without the second backend of {}, which stays UNTESTED; `cargo xtask setup` tries again",
+        depending_on_opencv(root)?.join(", ")
+    );
+    fs::create_dir_all(root.join("target"))?;
+    fs::write(&stamp, problem).with_context(|| format!("writing {}", stamp.display()))
+}
+
+/// Installs OpenCV, clang and pkg-config when root, else says which command does.
+fn install_opencv() -> Result<()> {
     let managers = [
-        ("apt-get", "apt-get install -y libopencv-dev libopencv-contrib-dev libclang-dev clang pkg-config"),
-        ("dnf", "dnf install -y opencv-devel opencv-contrib clang-devel pkgconf"),
-        ("pacman", "pacman -S --noconfirm opencv clang pkgconf"),
-        ("apk", "apk add opencv-dev clang-dev pkgconf"),
+        (
+            "apt-get",
+            "apt-get install -y --no-install-recommends libopencv-dev libopencv-contrib-dev libclang-dev clang pkg-config",
+        ),
+        ("dnf", "dnf install -y opencv-devel opencv-contrib clang-devel clang pkgconf"),
+        ("pacman", "pacman -S --noconfirm opencv vtk clang pkgconf"),
+        ("apk", "apk add opencv-dev clang-dev clang pkgconf"),
         ("brew", "brew install opencv llvm pkg-config"),
     ];
+    install(&managers)
+}
+
+/// Runs the command of the package manager that is there.
+fn install(managers: &[(&str, &str)]) -> Result<()> {
     let exists = |name: &str| Command::new(name).arg("--version").output().is_ok();
-    let Some((name, command)) = managers.into_iter().find(|(name, _)| exists(name)) else {
-        bail!(
-            "OpenCV with contrib headers, libclang and pkg-config are needed, and no known package manager is here"
-        );
+    let Some((name, command)) = managers.iter().find(|(name, _)| exists(name)) else {
+        bail!("no package manager is known here");
     };
     let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
-    if !root && name != "brew" {
-        bail!("OpenCV is needed: run `sudo {command}`");
+    if !root && *name != "brew" {
+        bail!("`sudo {command}` installs it");
     }
     eprintln!("{command}");
-    let script = if name == "apt-get" { format!("apt-get update && {command}") } else { command.to_owned() };
-    let status = Command::new("sh").args(["-c", &script]).status().context("starting the package manager")?;
-    if !status.success() {
-        bail!("`{command}` failed; see above");
+    let script = match *name {
+        // Without a network it should not take minutes to find that out.
+        "apt-get" => {
+            let options = "-o Acquire::Retries=1 -o Acquire::http::Timeout=30";
+            format!(
+                "export DEBIAN_FRONTEND=noninteractive; apt-get {options} -q update && {}",
+                command.replacen("apt-get", &format!("apt-get {options} -q"), 1)
+            )
+        }
+        _ => (*command).to_owned(),
+    };
+    // What it says is for reading only when it fails.
+    let output = Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).output();
+    let output = output.context("starting the package manager")?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing");
+        bail!("`{command}` failed: {last}");
     }
     Ok(())
+}
+
+/// Installs Chromium where it is missing and can be had: the page of `annotate` is tested in it. Never fails.
+pub(crate) fn chromium() {
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
+    let exists = |name: &String| Command::new(name).arg("--version").output().is_ok();
+    if std::env::var("CHROMIUM").into_iter().chain(names.map(str::to_owned)).any(|name| exists(&name)) {
+        return;
+    }
+    let managers = [
+        ("apt-get", "apt-get install -y --no-install-recommends chromium"),
+        ("dnf", "dnf install -y chromium-headless"),
+        ("pacman", "pacman -S --noconfirm chromium"),
+        ("apk", "apk add chromium"),
+    ];
+    if let Err(error) = install(&managers) {
+        eprintln!("NO CHROMIUM: {error:#}. The page of `click-mil annotate` stays UNTESTED in a browser");
+    }
 }
 
 #[cfg(test)]

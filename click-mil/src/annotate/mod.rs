@@ -250,6 +250,12 @@ impl Session {
         Some(last.iter().map(|trial| trial.error[0].hypot(trial.error[1])).sum::<f64>() / n as f64)
     }
 
+    /// Mean distance of the round of the qualification that has just ended, in pixels; `None` within a round.
+    pub fn ended_round(&self) -> Option<f64> {
+        let n = self.qualification.polygons;
+        self.last_round().filter(|_| n > 0 && self.trials.len().is_multiple_of(n))
+    }
+
     fn is_qualified(&self) -> bool {
         let n = self.qualification.polygons;
         n == 0

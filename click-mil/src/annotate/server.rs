@@ -162,7 +162,7 @@ fn described(session: &Session, next: &Next) -> Value {
             let corners: Vec<[f64; 2]> = shape.corners.iter().map(|corner| [corner.x, corner.y]).collect();
             json!({
                 "kind": "polygon", "polygon": number, "corners": corners,
-                "width": polygon::WIDTH, "height": polygon::HEIGHT, "last_round": session.last_round(),
+                "width": polygon::WIDTH, "height": polygon::HEIGHT, "last_round": session.ended_round(),
             })
         }
         Next::Task(place) => {

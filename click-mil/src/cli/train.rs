@@ -4,18 +4,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use common::nn::vision::TrunkName;
+use common::torch_file::TorchFile;
 use common::{files, interrupt, progress, seed};
 
 use super::source::{Annotated, EdgeBoxes, Machine, shown};
 use crate::area_prior::{AreaModel, Sides};
 use crate::click_score::Widths;
 use crate::dataset::{Dataset, Object};
+use crate::deep_mil;
 use crate::detector::{Detector, Settings};
 use crate::evaluate::{corloc, mean_defined};
 use crate::fast_rcnn::{self, Head, Training};
-use crate::features::{Backbone, Config as FeatureConfig};
+use crate::features::{Backbone, Config as FeatureConfig, Pixels};
 use crate::formats::clicks::{self, Clicks};
 use crate::formats::coco;
 use crate::geometry::BoundingBox;
@@ -37,9 +39,12 @@ pub(super) struct Arguments {
     /// Learn from the boxes themselves: full supervision
     #[arg(long, conflicts_with = "clicks")]
     boxes: bool,
-    /// Weights of the network (safetensors in torchvision's names)
+    /// Weights of the network in torchvision's names: safetensors, or a `.pth` of torchvision
     #[arg(long, value_name = "FILE")]
     network: PathBuf,
+    /// Values of pixels that the weights want [default: torchvision for a `.pth`; for safetensors caffe with SqueezeNet, else torchvision]
+    #[arg(long, value_enum)]
+    pixels: Option<PixelsOf>,
     /// squeezenet1_1, alexnet, vgg16, resnet18, resnet34, resnet50 or resnet101
     #[arg(long, default_value = "squeezenet1_1")]
     network_name: TrunkName,
@@ -64,6 +69,12 @@ pub(super) struct Arguments {
     /// Leave objectness out of the score
     #[arg(long)]
     no_objectness: bool,
+    /// Further iterations in which Fast R-CNN judges the proposals (Deep MIL); the paper makes 2
+    #[arg(long, default_value_t = 0, conflicts_with = "boxes")]
+    deep_iterations: usize,
+    /// Folds of these iterations; 1 has none
+    #[arg(long, default_value_t = 2)]
+    deep_folds: usize,
     /// Steps of the detector's training
     #[arg(long, default_value_t = 2000)]
     steps: usize,
@@ -74,6 +85,23 @@ pub(super) struct Arguments {
     edge_boxes: EdgeBoxes,
     #[command(flatten)]
     machine: Machine,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PixelsOf {
+    /// 0 to 255, blue first, less Caffe's mean
+    Caffe,
+    /// 0 to 1, less torchvision's mean, over its deviation
+    Torchvision,
+}
+
+fn pixels(arguments: &Arguments) -> Pixels {
+    match arguments.pixels {
+        Some(PixelsOf::Caffe) => Pixels::Caffe,
+        Some(PixelsOf::Torchvision) => Pixels::Torchvision,
+        None if TorchFile::recognises(&arguments.network) => Pixels::Torchvision,
+        None => Pixels::OfNetwork,
+    }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -92,7 +120,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         None => Supervision::Labels,
     };
     let widths = widths(arguments, &clicks, area.as_ref())?;
-    let features = FeatureConfig::usual();
+    let features = FeatureConfig { pixels: pixels(arguments), ..FeatureConfig::usual() };
     let backbone = Backbone::read(&arguments.network, arguments.network_name, features, device)?;
     files::make_folder(&arguments.out)?;
     let quiet = arguments.machine.quiet;
@@ -106,6 +134,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         described(dataset, &supervision, &backbone, &edge_boxes, arguments.proposals, &store, observe)?;
     bar.finish_and_clear();
     let Some(described) = described else { bail!("stopped; nothing was written") };
+    let head = fast_rcnn::Config { steps: arguments.steps, ..fast_rcnn::Config::usual() };
     let objects = if arguments.boxes {
         drawn_boxes(dataset)
     } else {
@@ -115,7 +144,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
             objectness: !arguments.no_objectness,
             ..mil::Config::usual()
         };
-        let found = localise_all(dataset, &supervision, &described, widths, &config, arguments.seed)?;
+        let mut found = localise_all(dataset, &supervision, &described, widths, &config, arguments.seed)?;
+        let config = deep_mil::Config {
+            iterations: arguments.deep_iterations,
+            folds: arguments.deep_folds,
+            objectness: !arguments.no_objectness,
+            head,
+        };
+        let known = deep_mil::Known { dataset, supervision: &supervision, described: &described, widths };
+        deep_mil::go_on(&known, &mut found, &config, arguments.seed, device)?;
         chosen_boxes(dataset, &described, &found)
     };
     report(dataset, &objects, arguments)?;
@@ -127,7 +164,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         objects: &objects,
         classes: dataset.classes.len(),
     };
-    let head = fast_rcnn::Config { steps: arguments.steps, ..fast_rcnn::Config::usual() };
     let trained = Head::train(&training, &head, arguments.seed, device)?;
     let settings = Settings {
         schema: 1,

@@ -26,12 +26,29 @@ pub struct Config {
     pub cells: usize,
     /// Pooling. Ours: RoIAlign of two samples per side.
     pub pooling: Pooling,
+    /// Values of pixels that the weights want.
+    #[serde(default)]
+    pub pixels: Pixels,
+}
+
+/// Values of pixels that a network's weights want.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pixels {
+    /// Those of the first published weights: Caffe's for SqueezeNet, torchvision's for the others.
+    #[default]
+    OfNetwork,
+    /// 0 to 255, blue first, less the mean (103.939, 116.779, 123.68).
+    Caffe,
+    /// 0 to 1, less the mean (0.485, 0.456, 0.406), over the deviation (0.229, 0.224, 0.225).
+    Torchvision,
 }
 
 impl Config {
     /// Images 1.5 times as large, 2×2 cells, RoIAlign.
     pub const fn usual() -> Self {
-        Self { enlarge: 1.5, cells: 2, pooling: Pooling::Align { samples: 2, aligned: true } }
+        let pooling = Pooling::Align { samples: 2, aligned: true };
+        Self { enlarge: 1.5, cells: 2, pooling, pixels: Pixels::OfNetwork }
     }
 }
 
@@ -73,7 +90,8 @@ pub enum BackboneError {
 const LEAST: u32 = 40;
 
 impl Backbone {
-    /// A network with the weights of a safetensors file in torchvision's names; a classifier in the file is left out.
+    /// A network with the weights of a file in torchvision's names, safetensors or PyTorch's own (`.pth`, in which nothing is run);
+    /// a classifier in the file is left out.
     ///
     /// # Errors
     /// [`BackboneError::Weights`] with every tensor that is missing or has another shape.
@@ -158,9 +176,10 @@ impl Backbone {
     /// Pixels 0 to 255, `[1, 3, height, width]`, as the network's weights want them.
     fn normalised(&self, pixels: &Tensor) -> Tensor {
         let of = |values: [f32; 3]| Tensor::from_slice(&values).to_device(pixels.device()).view([1, 3, 1, 1]);
-        match self.name {
-            // The published weights come from Caffe: blue first, less its mean.
-            TrunkName::SqueezeNet => pixels.flip([1]) - of([103.939, 116.779, 123.68]),
+        match (self.config.pixels, self.name) {
+            (Pixels::Caffe, _) | (Pixels::OfNetwork, TrunkName::SqueezeNet) => {
+                pixels.flip([1]) - of([103.939, 116.779, 123.68])
+            }
             _ => (pixels / 255.0 - of([0.485, 0.456, 0.406])) / of([0.229, 0.224, 0.225]),
         }
     }

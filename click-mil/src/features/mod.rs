@@ -4,6 +4,6 @@ mod backbone;
 mod roi;
 mod store;
 
-pub use backbone::{Backbone, BackboneError, Config};
+pub use backbone::{Backbone, BackboneError, Config, Pixels};
 pub use roi::{FeatureMap, Pooling, RoiError};
 pub use store::{FeatureStore, StoreError, StoreWriter};

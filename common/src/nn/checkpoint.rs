@@ -1,4 +1,4 @@
-//! Weights in safetensors files, checked by name, shape and kind in both directions.
+//! Weights in safetensors files and, for reading, in PyTorch's, checked by name, shape and kind in both directions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 use thiserror::Error;
 
 use crate::tensor::first_line;
+use crate::torch_file::{Dtype, TorchFile, TorchFileError};
 
 /// A weight file that could not be written, or does not fit the model.
 #[derive(Debug, Error)]
@@ -21,6 +22,9 @@ pub enum CheckpointError {
         /// libtorch's first line.
         problem: String,
     },
+    /// A file of PyTorch that is broken or holds more than tensors.
+    #[error(transparent)]
+    Torch(#[from] TorchFileError),
     /// Other tensors than the model's.
     #[error("{path}: does not fit the model: {}", differences.join("; "), path = path.display())]
     Different {
@@ -77,8 +81,8 @@ pub fn fill(store: &VarStore, tensors: HashMap<String, Tensor>, path: &Path) -> 
     copy_checked(&named(store), tensors, path)
 }
 
-/// The same for the part of the store whose names start with `prefix`, from a file of another program: `rename` gives
-/// the store's name of a tensor, or `None` for one to leave out; 16-bit numbers are widened.
+/// The same for the part of the store whose names start with `prefix`, from a file of another program, safetensors or PyTorch's:
+/// `rename` gives the store's name of a tensor, or `None` for one to leave out; 16-bit numbers are widened.
 ///
 /// # Errors
 /// As [`load_checked`].
@@ -92,8 +96,10 @@ pub fn load_renamed(
         Kind::Half | Kind::BFloat16 => tensor.to_kind(Kind::Float),
         _ => tensor,
     };
-    let found = read(path)?.into_iter();
-    let found = found.filter_map(|(name, tensor)| Some((rename(&name)?, widened(tensor)))).collect();
+    let read =
+        if TorchFile::recognises(path) { read_torch(path)?.into_iter().collect() } else { read(path)? };
+    let found =
+        read.into_iter().filter_map(|(name, tensor)| Some((rename(&name)?, widened(tensor)))).collect();
     let mut variables = named(store);
     variables.retain(|(name, _)| name.starts_with(prefix));
     copy_checked(&variables, found, path)
@@ -108,6 +114,34 @@ pub fn read(path: &Path) -> Result<HashMap<String, Tensor>, CheckpointError> {
     let unreadable =
         |error| CheckpointError::Unreadable { path: path.to_owned(), problem: first_line(&error) };
     Ok(tensors.map_err(unreadable)?.into_iter().collect())
+}
+
+/// All tensors of a file of `torch.save` or TorchScript, in its order; nothing in it is run.
+///
+/// # Errors
+/// [`CheckpointError::Torch`].
+pub fn read_torch(path: &Path) -> Result<Vec<(String, Tensor)>, CheckpointError> {
+    let file = TorchFile::open(path)?;
+    let mut tensors = Vec::with_capacity(file.tensors().len());
+    for entry in file.tensors() {
+        let kind = match entry.dtype {
+            Dtype::F16 => Kind::Half,
+            Dtype::Bf16 => Kind::BFloat16,
+            Dtype::F32 => Kind::Float,
+            Dtype::F64 => Kind::Double,
+            Dtype::U8 => Kind::Uint8,
+            Dtype::I32 => Kind::Int,
+            Dtype::I64 => Kind::Int64,
+        };
+        let shape: Vec<i64> = entry.shape.iter().map(|&size| size as i64).collect();
+        let tensor = Tensor::f_from_data_size(&file.numbers(entry)?, &shape, kind);
+        let tensor = tensor.map_err(|error| TorchFileError::Content {
+            path: path.to_owned(),
+            problem: format!("`{}`: {}", entry.name, first_line(&error)),
+        })?;
+        tensors.push((entry.name.clone(), tensor));
+    }
+    Ok(tensors)
 }
 
 fn copy_checked(

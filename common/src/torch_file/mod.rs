@@ -1,8 +1,9 @@
-//! Files of PyTorch that hold tensors: those of `torch.save` since version 1.6 and those of TorchScript. Both are ZIP archives
-//! without compression, of a pickle and one file of numbers per storage. The pickle is read by an interpreter that knows
-//! tensors, dictionaries, lists and modules, and runs nothing.
+//! Files of PyTorch that hold tensors: those of `torch.save` and those of TorchScript. Since version 1.6 both are ZIP archives
+//! without compression, of a pickle and one file of numbers per storage; before, the pickle stood in front of the numbers. It is
+//! read by an interpreter that knows tensors, dictionaries, lists and modules, and runs nothing.
 
 mod archive;
+mod legacy;
 mod pickle;
 
 use std::collections::HashMap;
@@ -22,7 +23,7 @@ const PICKLE: u64 = 1 << 24;
 const DEPTH: usize = 64;
 /// Most names that are looked at, so that a pickle of shared values ends.
 const VISITS: usize = 1 << 18;
-/// What a file of `torch.save` before 1.6 starts with: a pickled magic number.
+/// What a file of `torch.save` before version 1.6 starts with: a pickled magic number.
 const LEGACY: [u8; 7] = [0x80, 2, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c];
 
 /// A file that cannot be read.
@@ -90,6 +91,13 @@ pub struct TorchFile {
 }
 
 impl TorchFile {
+    /// Whether a file begins as PyTorch's do: a ZIP archive, or the pickle of the time before.
+    pub fn recognises(path: &Path) -> bool {
+        let mut start = Vec::new();
+        files::open(path).is_ok_and(|file| file.take(8).read_to_end(&mut start).is_ok())
+            && (start.starts_with(b"PK\x03\x04") || start.starts_with(&LEGACY))
+    }
+
     /// Reads what a file holds, not yet its numbers.
     ///
     /// # Errors
@@ -99,13 +107,13 @@ impl TorchFile {
         let mut file = files::open(path)?;
         let mut start = Vec::new();
         (&mut file).take(8).read_to_end(&mut start).map_err(|error| fail(error.to_string()))?;
-        if start.starts_with(&LEGACY) {
-            let hint = "load it with PyTorch 1.6 or later and save it again";
-            return Err(fail(format!(
-                "a file of `torch.save` before version 1.6, which is not read; {hint}"
-            )));
-        }
         let length = file.metadata().map_err(|error| fail(error.to_string()))?.len();
+        if start.starts_with(&LEGACY) {
+            let (tensors, places) = legacy::read(&file, length)
+                .map_err(|what| fail(format!("a file of `torch.save` before version 1.6: {what}")))?;
+            let (path, folder) = (path.to_owned(), String::new());
+            return Ok(Self { path, tensors, scripted: false, folder, file, places });
+        }
         let places = archive::entries(&file, length)
             .map_err(|what| fail(format!("not a file of `torch.save` or TorchScript: {what}")))?;
         let pickle = places.iter().find(|(name, _)| name.ends_with("/data.pkl"));
@@ -266,6 +274,7 @@ mod tests {
             b"\x8a\xff",
             b"}b.",
             b"N}b.",
+            b"U\x05ab.",
         ] {
             assert!(Pickle::parse(pickle).is_err(), "{pickle:?}");
         }

@@ -12,8 +12,9 @@ pub(super) type Id = u32;
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     Mark,
-    /// None, a number with a fraction, a truth value: nothing that leads to a tensor.
+    /// None, a number with a fraction, what is not true: nothing that leads to a tensor.
     Other,
+    True,
     Integer(i64),
     Text(String),
     /// A tuple or list.
@@ -58,9 +59,15 @@ pub(super) struct Pickle {
 
 impl Pickle {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        Self::parse_next(&mut &*bytes)
+    }
+
+    /// The pickle at the start of `bytes`, which then hold what comes after it.
+    pub(super) fn parse_next(bytes: &mut &[u8]) -> Result<Self, String> {
         let mut machine =
             Machine { rest: bytes, nodes: Vec::new(), stack: Vec::new(), memo: HashMap::new(), next_memo: 0 };
         let root = machine.run()?;
+        *bytes = machine.rest;
         Ok(Self { nodes: machine.nodes, root })
     }
 
@@ -86,7 +93,8 @@ impl Machine<'_> {
                 0x95 => drop(self.take::<8>()?), // frame
                 b'.' => return self.pop(),
                 b'(' => self.push(Node::Mark)?,
-                b'N' | 0x88 | 0x89 => self.push(Node::Other)?,
+                b'N' | 0x89 => self.push(Node::Other)?,
+                0x88 => self.push(Node::True)?,
                 b'G' => {
                     self.take::<8>()?;
                     self.push(Node::Other)?;
@@ -130,7 +138,12 @@ impl Machine<'_> {
                     let length = u32::from_le_bytes(self.take()?) as usize;
                     self.text(length)?;
                 }
-                0x8c => {
+                b'T' => {
+                    let length = u32::from_le_bytes(self.take()?) as usize;
+                    self.text(length)?;
+                }
+                // `U` is how Python 2 wrote text.
+                0x8c | b'U' => {
                     let [length] = self.take()?;
                     self.text(length.into())?;
                 }
@@ -282,16 +295,21 @@ impl Machine<'_> {
         }
     }
 
-    /// `("storage", its type, name, device, count)` becomes a storage.
+    /// `("storage", its type, name, device, count)` becomes a storage; before version 1.6 a sixth value could make it a part of
+    /// another storage.
     fn storage(&mut self) -> Result<(), String> {
         let id = self.pop()?;
         let items: Vec<&Node> = self.items(id)?.iter().map(|&id| &self.nodes[id as usize]).collect();
         let storage = match items[..] {
-            [Node::Text(what), Node::Function(Function::Storage(dtype)), Node::Text(name), ..]
-                if what == "storage" =>
-            {
-                Node::Storage(*dtype, name.clone())
-            }
+            [Node::Text(what), Node::Function(Function::Storage(dtype)), Node::Text(name), _, _]
+            | [
+                Node::Text(what),
+                Node::Function(Function::Storage(dtype)),
+                Node::Text(name),
+                _,
+                _,
+                Node::Other,
+            ] if what == "storage" => Node::Storage(*dtype, name.clone()),
             _ => return Err(broken()),
         };
         self.push(storage)
@@ -346,7 +364,7 @@ impl Machine<'_> {
         let state = self.pop()?;
         let attributes = match &self.nodes[state as usize] {
             Node::Names(names) => names.clone(),
-            Node::Other | Node::Items(_) => Vec::new(),
+            Node::Other | Node::True | Node::Items(_) => Vec::new(),
             _ => return Err(broken()),
         };
         match self.top()? {
@@ -364,7 +382,7 @@ fn broken() -> String {
 
 fn function(module: &str, name: &str) -> Result<Function, String> {
     Ok(match (module, name) {
-        ("torch._utils", "_rebuild_tensor_v2") => Function::RebuildTensor,
+        ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Function::RebuildTensor,
         ("torch._utils", "_rebuild_parameter") => Function::RebuildParameter,
         ("collections", "OrderedDict") => Function::OrderedDict,
         ("torch", "FloatStorage") => Function::Storage(Dtype::F32),

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use common::files::FileError;
 use common::nn::checkpoint::{self, CheckpointError};
-use common::torch_file::TorchFileError;
 use tch::{Device, Kind, Tensor};
 use thiserror::Error;
 
@@ -55,10 +54,7 @@ pub enum ModelFileError {
     /// A missing or unreadable file.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A file that is none of PyTorch's, or asks for more than tensors.
-    #[error(transparent)]
-    Torch(#[from] TorchFileError),
-    /// A safetensors file that is broken, or weights that do not fit their own sizes.
+    /// A file that is broken or asks for more than tensors, or weights that do not fit their own sizes.
     #[error(transparent)]
     Weights(#[from] CheckpointError),
     /// Settings beside the weights.

@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use common::files::{self, FileError};
 use common::nn::checkpoint;
-use common::torch_file::{Dtype, TorchFile};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::ModelFileError;
 
@@ -29,7 +28,7 @@ pub(super) fn open(path: &Path) -> Result<Source, ModelFileError> {
     let path = if path.is_dir() { in_directory(path)? } else { path.to_owned() };
     let start = start_of(&path)?;
     let tensors = if start.starts_with(b"PK") || !looks_like_safetensors(&start) {
-        torch_tensors(&path)?
+        checkpoint::read_torch(&path)?
     } else {
         let mut tensors: Vec<_> = checkpoint::read(&path)?.into_iter().collect();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
@@ -61,29 +60,4 @@ fn start_of(path: &Path) -> Result<Vec<u8>, FileError> {
 /// A length of eight bytes, then the brace of a JSON object.
 fn looks_like_safetensors(start: &[u8]) -> bool {
     start.get(8) == Some(&b'{')
-}
-
-fn torch_tensors(path: &Path) -> Result<Vec<(String, Tensor)>, ModelFileError> {
-    let file = TorchFile::open(path)?;
-    let mut tensors = Vec::with_capacity(file.tensors().len());
-    for entry in file.tensors() {
-        let kind = match entry.dtype {
-            Dtype::F16 => Kind::Half,
-            Dtype::Bf16 => Kind::BFloat16,
-            Dtype::F32 => Kind::Float,
-            Dtype::F64 => Kind::Double,
-            Dtype::U8 => Kind::Uint8,
-            Dtype::I32 => Kind::Int,
-            Dtype::I64 => Kind::Int64,
-        };
-        let shape: Vec<i64> = entry.shape.iter().map(|&size| size as i64).collect();
-        let numbers = file.numbers(entry)?;
-        let tensor =
-            Tensor::f_from_data_size(&numbers, &shape, kind).map_err(|error| ModelFileError::Tensors {
-                path: path.to_owned(),
-                problem: format!("`{}`: {}", entry.name, common::tensor::first_line(&error)),
-            })?;
-        tensors.push((entry.name.clone(), tensor));
-    }
-    Ok(tensors)
 }
