@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{examples, readme, setup, tidy};
+use crate::{examples, readme, report, setup, tidy};
 
 /// Options of `test`.
 #[derive(Debug, Args)]
@@ -22,7 +22,10 @@ type Step = (&'static str, fn(&Path) -> Result<()>);
 const STEPS: [Step; 7] = [
     ("format", |root| cargo(root, &["fmt", "--all", "--check"])),
     ("tidy", tidy::run),
-    ("readme", |root| readme::run(root, true)),
+    ("readme", |root| {
+        readme::run(root, true)?;
+        report::check(root, &root.join("reports"))
+    }),
     ("clippy", |root| cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ("tests", |root| cargo(root, &["test", "--workspace"])),
     ("examples", examples::run),

@@ -7,6 +7,7 @@ mod convert;
 mod data;
 mod examples;
 mod readme;
+mod report;
 mod reproduce;
 mod setup;
 mod tidy;
@@ -45,6 +46,8 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Write `reports/index.html`, one page over all reports
+    Report(report::Arguments),
     /// Run a crate and its peers in turn on the same inputs
     Compare(compare::Arguments),
     /// Run a crate's benchmarks in the profile that everything else is built in
@@ -73,6 +76,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Tidy => tidy::run(&root),
         Verb::Data(arguments) => data::run(&root, &arguments),
         Verb::Readme { check } => readme::run(&root, check),
+        Verb::Report(arguments) => report::run(&root, &arguments),
         Verb::Compare(arguments) => compare::run(&root, &arguments),
         Verb::Bench { name } => {
             setup::run(&root, &setup::Arguments::default())?;
