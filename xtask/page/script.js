@@ -206,12 +206,11 @@
     paint(next);
   });
 
-  // Paper has no folds and cannot load later.
+  // Paper has no folds.
   let folded = [];
   addEventListener("beforeprint", () => {
     folded = all("details:not([open])");
     for (const details of folded) details.open = true;
-    for (const image of all("img")) image.loading = "eager";
   });
   addEventListener("afterprint", () => { for (const details of folded) details.open = false; });
 

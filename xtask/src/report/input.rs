@@ -270,8 +270,15 @@ fn gaps(root: &Path, experiment: &Experiment) -> Result<Vec<Gap>> {
         return Ok(Vec::new());
     }
     let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let declared: toml::Table = fs::read_to_string(&claims)?.parse()?;
     let gaps: Gaps =
         toml::from_str(&text).with_context(|| format!("{}: not of the form of gaps", path.display()))?;
+    let declared = declared.get("claim").and_then(toml::Value::as_array).into_iter().flatten();
+    let ids: Vec<&str> = declared.filter_map(|claim| claim.get("id")?.as_str()).collect();
+    if let Some(unknown) = gaps.gap.iter().flat_map(|gap| &gap.claims).find(|id| !ids.contains(&id.as_str()))
+    {
+        bail!("{}: there is no claim `{unknown}`; expected one of {}", path.display(), ids.join(", "));
+    }
     Ok(gaps.gap)
 }
 

@@ -100,7 +100,7 @@ fn figure(entry: &Entry, section: &Section, figure: &Figure) -> String {
     };
     let alt = if drawing.title.is_empty() { &section.title } else { &drawing.title };
     format!(
-        "<figure class=\"find\"><img src=\"{}\" alt=\"Figure: {}\" width=\"{}\" height=\"{}\" loading=\"lazy\" decoding=\"async\">\
+        "<figure class=\"find\"><img src=\"{}\" alt=\"Figure: {}\" width=\"{}\" height=\"{}\" decoding=\"async\">\
          <figcaption>{caption}{links}</figcaption></figure>\n",
         path(entry, &figure.svg),
         escape(alt),

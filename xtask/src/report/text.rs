@@ -85,7 +85,7 @@ pub(super) fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { number(p, 3) }
 }
 
-/// About four significant digits.
+/// At most four significant digits, at most seven decimals.
 pub(super) fn significant(value: f64) -> String {
     if value == 0.0 || value.fract() == 0.0 && value.abs() < 1e6 {
         return number(value, 0);
@@ -94,7 +94,8 @@ pub(super) fn significant(value: f64) -> String {
     if digits >= 6.0 {
         return number(value, 0);
     }
-    number(value, (3.0 - digits).clamp(0.0, 7.0) as usize)
+    let text = number(value, (3.0 - digits).clamp(0.0, 7.0) as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 /// Mean; `None` of nothing.
@@ -136,7 +137,10 @@ mod tests {
         assert_eq!(interval(0.0, [0.0, 0.0]), "0 [0, 0]");
         assert_eq!(number(f64::NAN, 2), "—");
         assert_eq!(significant(0.40768), "0.4077");
-        assert_eq!(significant(12845056.0), "12845056");
+        assert_eq!(
+            (significant(12845056.0), significant(0.005), significant(1.5e-9)),
+            ("12845056".into(), "0.005".into(), "0".into())
+        );
         assert_eq!((p_value(0.0001), p_value(0.0457)), ("< 0.001".to_owned(), "0.046".to_owned()));
         assert_eq!(
             (duration(45.0), duration(1222.0), duration(9000.0)),
