@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{dependencies, examples, notebooks, readme, setup, tidy};
+use crate::{dependencies, examples, notebooks, readme, report, setup, tidy};
 
 /// Options of `test`.
 #[derive(Debug, Args)]
@@ -22,7 +22,10 @@ type Step = (&'static str, fn(&Path) -> Result<()>);
 const STEPS: [Step; 9] = [
     ("format", |root| cargo(root, &["fmt", "--all", "--check"])),
     ("tidy", tidy::run),
-    ("readme", |root| readme::run(root, true)),
+    ("readme", |root| {
+        readme::run(root, true)?;
+        report::check(root, &root.join("reports"))
+    }),
     ("dependencies", dependencies::check),
     ("notebooks", notebooks::check),
     ("clippy", |root| everywhere(root, &["clippy", "--all-targets"], &["--", "-D", "warnings"], &[])),

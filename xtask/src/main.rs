@@ -9,6 +9,7 @@ mod dependencies;
 mod examples;
 mod notebooks;
 mod readme;
+mod report;
 mod reproduce;
 mod setup;
 mod tidy;
@@ -51,6 +52,8 @@ enum Verb {
     },
     /// Make the notebooks from their programs, run them in Jupyter, keep what their cells show
     Notebooks(notebooks::Arguments),
+    /// Write `reports/index.html`, one page over all reports
+    Report(report::Arguments),
     /// Run a crate and its peers in turn on the same inputs
     Compare(compare::Arguments),
     /// Run a crate's benchmarks in the profile that everything else is built in
@@ -81,6 +84,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Data(arguments) => data::run(&root, &arguments),
         Verb::Readme { check } => readme::run(&root, check),
         Verb::Notebooks(arguments) => notebooks::run(&root, &arguments),
+        Verb::Report(arguments) => report::run(&root, &arguments),
         Verb::Compare(arguments) => compare::run(&root, &arguments),
         Verb::Bench { name } => {
             setup::run(&root, &setup::Arguments::default())?;
