@@ -38,6 +38,16 @@ pub fn capture(workspace: &Path) -> BTreeMap<String, String> {
     facts
 }
 
+/// Name and processor of this machine, and the commit of the workspace.
+pub fn here(workspace: &Path) -> BTreeMap<String, String> {
+    let facts = [
+        ("host", fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned())),
+        ("processor", field("/proc/cpuinfo", "model name")),
+        ("commit", commit(workspace)),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
 /// Short commit, with `*` when tracked files differ from it.
 fn commit(workspace: &Path) -> Option<String> {
     let git = |arguments: &[&str]| output(Command::new("git").arg("-C").arg(workspace).args(arguments));

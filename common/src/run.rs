@@ -78,20 +78,21 @@ impl Run {
     /// # Errors
     /// [`FileError`] when the folder cannot be made.
     pub fn start(base: &Path, name: &str, now: SystemTime, argv: Vec<String>) -> Result<Self, FileError> {
-        let started = utc(now);
-        let id = format!("{started}-{name}");
-        let record = Record {
-            id: id.clone(),
-            status: Status::Running,
-            pid: std::process::id(),
-            started,
-            finished: None,
-            argv,
-        };
-        let run = Self { folder: base.join(&id), record };
-        files::make_folder(&run.folder)?;
-        run.write()?;
+        let id = format!("{}-{name}", utc(now));
+        let folder = base.join(&id);
+        files::make_folder(&folder)?;
+        let run = Self::adopt(&folder, now, argv)?;
         point_latest(base, &id);
+        Ok(run)
+    }
+
+    /// The run in a folder that has no record yet.
+    fn adopt(folder: &Path, now: SystemTime, argv: Vec<String>) -> Result<Self, FileError> {
+        let id = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (status, pid, started) = (Status::Running, std::process::id(), utc(now));
+        let record = Record { id, status, pid, started, finished: None, argv };
+        let run = Self { folder: folder.to_owned(), record };
+        run.write()?;
         Ok(run)
     }
 
@@ -133,6 +134,10 @@ impl Run {
         if files::read_text(&folder.join(DESIGN))? != design {
             let problem = "made with another design; start a new run instead of resuming".to_owned();
             return Err(FileError::content(folder, problem));
+        }
+        // A run whose jobs were divided has had shards, but no process of its own.
+        if !folder.join(RECORD).exists() {
+            return Self::adopt(folder, now, argv);
         }
         Self::reopen(folder, argv)
     }
@@ -222,6 +227,8 @@ mod tests {
         };
         let folder = open("{}", None).unwrap().folder().to_owned();
         assert!(folder.ends_with("19700101-000000-quick-44136f"), "{}", folder.display());
+        assert_eq!(open("{}", Some(&folder)).unwrap().folder(), folder);
+        std::fs::remove_file(folder.join(RECORD)).unwrap();
         assert_eq!(open("{}", Some(&folder)).unwrap().folder(), folder);
         let error = open("{1}", Some(&folder)).unwrap_err().to_string();
         assert!(error.ends_with("made with another design; start a new run instead of resuming"), "{error}");

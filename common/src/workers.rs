@@ -130,6 +130,11 @@ impl Workers {
         Ok(Some((0..jobs.len()).filter_map(|index| outcomes.remove(&index)).collect()))
     }
 
+    /// Whether the store has the outcome of a job.
+    pub fn has(&self, job: &impl Job) -> bool {
+        self.path(job).is_file()
+    }
+
     fn accept<J: Job>(&self, job: &J, line: Option<String>) -> Result<J::Outcome, WorkerError> {
         let fail = |problem: String| WorkerError::Job { job: job.describe(), problem };
         let line = line.ok_or_else(|| {

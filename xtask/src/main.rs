@@ -12,6 +12,7 @@ mod readme;
 mod report;
 mod reproduce;
 mod setup;
+mod sweep;
 mod tidy;
 mod zip;
 
@@ -54,6 +55,8 @@ enum Verb {
     Notebooks(notebooks::Arguments),
     /// Write `reports/index.html`, one page over all reports
     Report(report::Arguments),
+    /// Divide an experiment among the machines of a Slurm cluster
+    Sweep(sweep::Arguments),
     /// Run a crate and its peers in turn on the same inputs
     Compare(compare::Arguments),
     /// Run a crate's benchmarks in the profile that everything else is built in
@@ -85,6 +88,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Readme { check } => readme::run(&root, check),
         Verb::Notebooks(arguments) => notebooks::run(&root, &arguments),
         Verb::Report(arguments) => report::run(&root, &arguments),
+        Verb::Sweep(arguments) => sweep::run(&root, &arguments),
         Verb::Compare(arguments) => compare::run(&root, &arguments),
         Verb::Bench { name } => {
             setup::run(&root, &setup::Arguments::default())?;

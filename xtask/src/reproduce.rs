@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Preset {
+pub(crate) enum Preset {
     /// At most two minutes per crate, indicative
     Quick,
     /// The verdict preset: at most 45 minutes per crate on two cores

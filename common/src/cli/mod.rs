@@ -9,3 +9,7 @@ pub mod apply;
 pub mod reports;
 #[cfg(feature = "tensor")]
 pub mod reproduce;
+#[cfg(feature = "tensor")]
+mod seeds;
+#[cfg(feature = "tensor")]
+mod shard;

@@ -1,12 +1,16 @@
 //! What a `reproduce` does around its jobs: data root, run folder, worker processes, stopping, the finished report.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use tch::Device;
+
+use super::seeds::Seeds;
+use super::shard::{self, Part, Sharing};
 
 use crate::device::{self, Choice};
 use crate::nn::gemm;
@@ -24,6 +28,11 @@ pub struct Options {
     /// Go on with an interrupted run
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
+    /// Seeds instead of the preset's, such as `1,2,3` or `1..=10`; the report says so
+    #[arg(long, value_name = "LIST")]
+    seeds: Option<Seeds>,
+    #[command(flatten)]
+    sharing: Sharing,
     /// Folder of the run directories [default: `runs/EXPERIMENT` in the workspace]
     #[arg(long, value_name = "FOLDER")]
     runs: Option<PathBuf>,
@@ -56,6 +65,16 @@ pub struct WorkerOptions {
     /// Missing data sets are replaced by generated text
     #[arg(long)]
     pub generate: bool,
+    /// Seeds instead of the preset's
+    #[arg(long)]
+    seeds: Option<Seeds>,
+}
+
+impl WorkerOptions {
+    /// The seeds of the run: those that were typed, or the `declared` ones of its preset.
+    pub fn seeds(&self, declared: Vec<u64>) -> Vec<u64> {
+        self.seeds.clone().map_or(declared, |seeds| seeds.0)
+    }
 }
 
 /// What workers that train need in their environment: each would time the matrix libraries anew, and equal runs could get
@@ -117,6 +136,10 @@ pub struct Experiment {
     pub preset: String,
     /// The workspace: its data, runs and commit belong to the reports.
     pub workspace: PathBuf,
+    /// Phases whose jobs a sweep divides; later ones are left to the run that writes the report.
+    pub phases: usize,
+    /// What was typed instead of the preset's seeds.
+    seeds: Option<Seeds>,
 }
 
 /// Jobs with their outcomes.
@@ -134,19 +157,45 @@ pub struct Conduct {
     started: Instant,
     limit_s: f64,
     quiet: bool,
+    part: Part,
+    /// Phases that were begun.
+    begun: Cell<usize>,
 }
 
 impl Experiment {
-    /// The experiment of the crate of this name, with this manifest folder.
+    /// The experiment of the crate of this name, with this manifest folder, in one phase.
     pub fn of(name: &'static str, manifest: &str, preset: &str) -> Self {
         let folder = PathBuf::from(manifest);
         let workspace = folder.parent().map(PathBuf::from).unwrap_or(folder);
-        Self { name, program: format!("-p {name}"), preset: preset.to_owned(), workspace }
+        let program = format!("-p {name}");
+        Self { name, program, preset: preset.to_owned(), workspace, phases: 1, seeds: None }
+    }
+
+    /// With so many phases, each of which needs all of the one before.
+    pub fn in_phases(self, phases: usize) -> Self {
+        Self { phases, ..self }
+    }
+
+    /// With the seeds that were typed, if any, in place of `declared` ones; `tuning` are those that choose settings.
+    /// Returns the seeds to use.
+    ///
+    /// # Errors
+    /// A seed that stands twice or chooses settings.
+    pub fn seeded(&mut self, options: &Options, declared: &[u64], tuning: &[u64]) -> Result<Vec<u64>> {
+        let Some(seeds) = &options.seeds else { return Ok(declared.to_vec()) };
+        if let Some(seed) = seeds.0.iter().find(|seed| tuning.contains(seed)) {
+            bail!(
+                "--seeds {seeds}: seed {seed} chooses settings in this preset; expected others than {tuning:?}"
+            );
+        }
+        self.seeds = (seeds.0 != declared).then(|| seeds.clone());
+        Ok(seeds.0.clone())
     }
 
     /// The command that a reader types to get this report.
     pub fn command(&self) -> String {
-        format!("cargo run {} -- reproduce --preset {}", self.program, self.preset)
+        let seeds = self.seeds.as_ref().map_or(String::new(), |seeds| format!(" --seeds {seeds}"));
+        format!("cargo run {} -- reproduce --preset {}{seeds}", self.program, self.preset)
     }
 }
 
@@ -179,14 +228,28 @@ impl Options {
         body: impl FnOnce(&mut Conduct) -> Result<Option<Report>>,
     ) -> Result<ExitCode> {
         let started = Instant::now();
+        let part = self.sharing.part(experiment)?;
+        if matches!(part, Part::Nothing | Part::Shard { .. }) {
+            let folder = shard::folder(self.resume.as_deref(), design)?;
+            if part == Part::Nothing {
+                println!("{}", experiment.phases);
+                return Ok(ExitCode::SUCCESS);
+            }
+            let conduct = |folder| self.start(experiment, generate, variables, folder, started, part);
+            return shard::run(&experiment.workspace, &folder, part, |folder| {
+                let mut conduct = conduct(folder)?;
+                body(&mut conduct).map(|_| conduct.is_stopped())
+            });
+        }
         let base =
             self.runs.clone().unwrap_or_else(|| experiment.workspace.join("runs").join(experiment.name));
         let argv = std::env::args().collect();
         let resume = self.resume.as_deref();
         let run = Run::of_design(&base, &experiment.preset, design, resume, SystemTime::now(), argv)?;
         let folder = run.folder().to_owned();
-        let conduct = self.start(experiment, generate, variables, folder.clone(), started);
+        let conduct = self.start(experiment, generate, variables, folder.clone(), started, part);
         let finished = conduct.and_then(|mut conduct| body(&mut conduct));
+        let finished = finished.and_then(|report| with_other_seeds(report, experiment, &folder));
         let status = match &finished {
             Ok(Some(_)) => Status::Complete,
             Ok(None) => Status::Stopped,
@@ -213,6 +276,7 @@ impl Options {
         variables: Vec<(String, String)>,
         folder: PathBuf,
         started: Instant,
+        part: Part,
     ) -> Result<Conduct> {
         let data = self.data_root(experiment);
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
@@ -221,12 +285,36 @@ impl Options {
         let mut command = vec![text(&program), "worker".into(), "--data".into(), text(&data)];
         command.extend(["--device".to_owned(), self.device.clone()]);
         command.extend(generate.then(|| "--generate".to_owned()));
+        if let Some(seeds) = &self.seeds {
+            command.extend(["--seeds".to_owned(), seeds.to_string()]);
+        }
         let count = self.workers.unwrap_or_else(cores);
         let workers = Workers { command, variables, count, store: folder.join("jobs") };
         interrupt::listen();
         let limit_s = self.max_minutes.map_or(f64::INFINITY, |minutes| minutes * 60.0);
-        Ok(Conduct { workers, folder, data, started, limit_s, quiet: self.quiet })
+        let begun = Cell::new(0);
+        Ok(Conduct { workers, folder, data, started, limit_s, quiet: self.quiet, part, begun })
     }
+}
+
+/// The report of a run with other seeds than the preset declares, which says so above everything.
+fn with_other_seeds(
+    report: Option<Report>,
+    experiment: &Experiment,
+    folder: &Path,
+) -> Result<Option<Report>> {
+    let Some(seeds) = &experiment.seeds else { return Ok(report) };
+    let Some(mut report) = report else { return Ok(None) };
+    let preset = &experiment.preset;
+    report.headline = format!(
+        "Seeds {seeds} were asked for, not those that the preset `{preset}` declares. {}",
+        report.headline
+    );
+    let words =
+        "chosen when the run was started: its claims were declared for other ones. Affects all claims.";
+    report.deviations.push(format!("D{} Seeds: {seeds}, {words}", report.deviations.len() + 1));
+    report.write(folder)?;
+    Ok(Some(report))
 }
 
 impl Conduct {
@@ -253,14 +341,50 @@ impl Conduct {
         jobs: &[J],
         message: impl Fn(&J, &J::Outcome) -> String,
     ) -> Result<Option<Done<J>>> {
-        let bar = progress::bar(name, jobs.len(), self.quiet);
-        let outcomes = self.workers.run(jobs, |job, outcome| {
+        self.begun.set(self.begun.get() + 1);
+        let own = match self.part {
+            Part::Shard { shard, phase } if phase == self.begun.get() => shard.of(jobs),
+            part => {
+                if part.needs(self.begun.get()) {
+                    shard::complete(&self.folder, (self.begun.get(), name), jobs, &self.workers)?;
+                }
+                jobs.to_vec()
+            }
+        };
+        let bar = progress::bar(name, own.len(), self.quiet);
+        let outcomes = self.workers.run(&own, |job, outcome| {
             bar.inc(1);
             bar.set_message(message(job, outcome));
-            !interrupt::asked() && self.wall_s() < self.limit_s
+            !self.is_stopped()
         })?;
         bar.finish_and_clear();
-        Ok(outcomes.map(|outcomes| jobs.iter().cloned().zip(outcomes).collect()))
+        if matches!(self.part, Part::Shard { phase, .. } if phase == self.begun.get()) {
+            return Ok(None);
+        }
+        Ok(outcomes.map(|outcomes| own.into_iter().zip(outcomes).collect()))
+    }
+
+    /// Whether the run was asked to stop, or its time is over.
+    fn is_stopped(&self) -> bool {
+        interrupt::asked() || self.wall_s() >= self.limit_s
+    }
+
+    /// Stand-ins for missing data in the run's folder: made once, whole or not at all, also when several shards begin together;
+    /// the run and its workers read from them.
+    ///
+    /// # Errors
+    /// Those of `make`, an unwritable folder.
+    pub fn generated(&mut self, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+        let root = self.folder.join("generated");
+        if !root.exists() {
+            let part = self.folder.join(format!("generated.{}.part", std::process::id()));
+            make(&part)?;
+            if std::fs::rename(&part, &root).is_err() {
+                std::fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))?;
+            }
+        }
+        self.read_from(root.clone());
+        Ok(root)
     }
 
     /// What a report says of this run besides what was found.
@@ -271,12 +395,14 @@ impl Conduct {
         device: Device,
         repeat_check: String,
     ) -> Circumstances {
+        let mut device = device::facts(device);
+        device.extend(shard::facts(&self.folder));
         Circumstances {
             command: experiment.command(),
             workspace: experiment.workspace.clone(),
             data: self.data.clone(),
             generated,
-            device: device::facts(device),
+            device,
             workers: self.workers.count,
             wall_s: self.wall_s(),
             repeat_check,
@@ -288,3 +414,6 @@ impl Conduct {
         self.started.elapsed().as_secs_f64()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,14 +63,16 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
 /// # Errors
 /// Missing data, failed jobs, an unwritable folder.
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let design = match arguments.preset {
+    let mut design = match arguments.preset {
         PresetName::Quick => Design::quick(),
         PresetName::Cpu => Design::cpu(),
         PresetName::Full => Design::full(),
     };
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
-    let experiment = Experiment::of("long-clip", env!("CARGO_MANIFEST_DIR"), design.preset.name());
     let options = &arguments.options;
+    let mut experiment =
+        Experiment::of("long-clip", env!("CARGO_MANIFEST_DIR"), design.preset.name()).in_phases(3);
+    design.seeds = experiment.seeded(options, &design.seeds, &design.tuning_seeds)?;
     let root = options.data_root(&experiment);
     let missing = missing_each(&root, &DATA_SETS, design.preset == Preset::Quick)?;
     if !missing.is_empty() {

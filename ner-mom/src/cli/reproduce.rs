@@ -47,14 +47,16 @@ pub(super) fn work(arguments: &WorkerOptions) -> Result<()> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let design = match arguments.preset {
+    let mut design = match arguments.preset {
         PresetName::Quick => Design::quick(),
         PresetName::Cpu => Design::cpu(),
         PresetName::Full => Design::full(),
     };
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
-    let experiment = Experiment::of("ner-mom", env!("CARGO_MANIFEST_DIR"), design.preset.name());
     let options = &arguments.options;
+    let mut experiment =
+        Experiment::of("ner-mom", env!("CARGO_MANIFEST_DIR"), design.preset.name()).in_phases(2);
+    design.seeds = experiment.seeded(options, &design.seeds, &[design.tuning_seed])?;
     let names = design.data_sets();
     let generated = missing_each(&options.data_root(&experiment), &names, design.preset == Preset::Quick)?;
     let device = options.device()?;

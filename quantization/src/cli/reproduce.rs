@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         PresetName::Cpu => Preset::Cpu,
         PresetName::Full => Preset::Full,
     };
-    let experiment = Experiment::of("quantization", env!("CARGO_MANIFEST_DIR"), preset.name());
+    let mut experiment = Experiment::of("quantization", env!("CARGO_MANIFEST_DIR"), preset.name());
     let options = &arguments.options;
     let root = options.data_root(&experiment);
     let generated = missing(&root, &DATA_SETS, preset == Preset::Quick)?;
@@ -77,7 +77,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if !generated.is_empty() {
         places.encoder = None; // stand-ins are for all data sets, and no encoder is among them
     }
-    let mut jobs = preset.jobs();
+    let seeds = experiment.seeded(options, &preset.seeds(), &[])?;
+    let mut jobs = preset.jobs(&seeds);
     if places.encoder.is_some() {
         jobs.extend(preset.encoder_jobs());
     }
@@ -95,7 +96,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let design = serde_json::to_string_pretty(&jobs)?;
     options.conduct(&experiment, &design, false, steady(), |conduct| {
-        carry_through(conduct, &experiment, preset, &jobs, (places, generated))
+        carry_through(conduct, &experiment, (preset, seeds), &jobs, (places, generated))
     })
 }
 
@@ -103,17 +104,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn carry_through(
     conduct: &mut Conduct,
     experiment: &Experiment,
-    preset: Preset,
+    (preset, seeds): (Preset, Vec<u64>),
     jobs: &[Job],
     (mut places, generated): (Places, Vec<String>),
 ) -> Result<Option<Report>> {
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     if !generated.is_empty() {
-        places.root = conduct.folder.join("generated");
-        if !places.root.exists() {
-            generate(&places.root)?;
-        }
-        conduct.read_from(places.root.clone());
+        places.root = conduct.generated(|root| Ok(generate(root)?))?;
     }
     if let Some(encoder) = &places.encoder {
         conduct.order(["--minilm".to_owned(), encoder.display().to_string()]);
@@ -125,7 +122,7 @@ fn carry_through(
         places.device,
         repeat(&conduct.workers, &jobs, &conduct.folder)?,
     );
-    let report = report(&declared, &Finished { preset, jobs }, (&around, &places), &conduct.folder)?;
+    let report = report(&declared, &Finished { preset, seeds, jobs }, (&around, &places), &conduct.folder)?;
     report.write(&conduct.folder)?;
     Ok(Some(report))
 }

@@ -198,8 +198,8 @@ impl Preset {
         studies.into_iter().map(|study| Job { study, preset: self }).collect()
     }
 
-    /// All other jobs; those that take longest first, so that no worker idles at the end.
-    pub fn jobs(self) -> Vec<Job> {
+    /// All other jobs, training with these seeds; those that take longest first, so that no worker idles at the end.
+    pub fn jobs(self, seeds: &[u64]) -> Vec<Job> {
         use Subject::{Shakespeare, Stories};
         let subjects = [Shakespeare, Stories];
         let mut studies = Vec::new();
@@ -218,14 +218,14 @@ impl Preset {
             };
             studies.retain(light);
         }
-        studies.extend(self.training());
+        studies.extend(self.training(seeds));
         studies.extend([Study::Memory, Study::Ternary, Study::Residual]);
         studies.into_iter().map(|study| Job { study, preset: self }).collect()
     }
 
-    fn training(self) -> Vec<Study> {
+    fn training(self, seeds: &[u64]) -> Vec<Study> {
         let mut studies = Vec::new();
-        for seed in self.seeds() {
+        for &seed in seeds {
             for size in [Size::Large, Size::Small] {
                 studies.extend([Arm::Fp, Arm::B158, Arm::B1].map(|arm| Study::Bitnet { size, arm, seed }));
             }
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn jobs_are_told_apart_and_described_in_words() {
-        let jobs = Preset::Cpu.jobs();
+        let jobs = Preset::Cpu.jobs(&Preset::Cpu.seeds());
         let mut keys: Vec<String> = jobs.iter().map(Job::key).collect();
         keys.sort();
         keys.dedup();

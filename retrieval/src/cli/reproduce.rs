@@ -53,9 +53,17 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
     interrupt::listen();
     tch::set_num_threads(1);
     let WorkerOptions { data, device, .. } = &arguments.options;
-    let places = Places { root: data.clone(), encoder: arguments.encoder.clone(), device: device.open()? };
+    let mut places = Places {
+        root: data.clone(),
+        encoder: arguments.encoder.clone(),
+        device: device.open()?,
+        seeds: vec![],
+    };
     let mut worker = Worker::default();
-    let work = |job: &Job| worker.carry_out(job, &places).map_err(|error| format!("{error:#}"));
+    let work = |job: &Job| {
+        places.seeds = arguments.options.seeds(job.preset.seeds());
+        worker.carry_out(job, &places).map_err(|error| format!("{error:#}"))
+    };
     Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
 }
 
@@ -65,15 +73,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         PresetName::Cpu => Preset::Cpu,
         PresetName::Full => Preset::Full,
     };
-    let experiment = Experiment::of("retrieval", env!("CARGO_MANIFEST_DIR"), preset.name());
+    let mut experiment = Experiment::of("retrieval", env!("CARGO_MANIFEST_DIR"), preset.name());
     let options = &arguments.options;
     let root = options.data_root(&experiment);
     let generated = missing(&root, &DATA_SETS, preset == Preset::Quick)?;
-    let places = Places::find(&root, arguments.encoder.as_deref(), options.device()?);
+    let mut places = Places::find(&root, arguments.encoder.as_deref(), options.device()?);
+    places.seeds = experiment.seeded(options, &preset.seeds(), &[])?;
     if places.encoder.is_none() {
         eprintln!("note: no `{ENCODER}` among the data sets: the claims on a pretrained encoder are not run");
     }
-    let jobs = preset.jobs(places.encoder.is_some());
+    let jobs = preset.jobs(&places.seeds, places.encoder.is_some());
     let design = serde_json::to_string_pretty(&jobs)?;
     options.conduct(&experiment, &design, false, steady(), |conduct| {
         carry_through(conduct, &experiment, preset, &jobs, (places, generated))
@@ -90,11 +99,7 @@ fn carry_through(
 ) -> Result<Option<Report>> {
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     if !generated.is_empty() {
-        let root = conduct.folder.join("generated");
-        if !root.exists() {
-            generate(&root)?;
-        }
-        conduct.read_from(root);
+        conduct.generated(|root| Ok(generate(root)?))?;
     }
     if let Some(encoder) = &places.encoder {
         conduct.order(["--encoder".to_owned(), encoder.display().to_string()]);
@@ -106,7 +111,8 @@ fn carry_through(
         places.device,
         repeat(&conduct.workers, &jobs, &conduct.folder)?,
     );
-    let report = report(&declared, &Finished { preset, jobs }, &around, &conduct.folder)?;
+    let report =
+        report(&declared, &Finished { preset, seeds: places.seeds, jobs }, &around, &conduct.folder)?;
     report.write(&conduct.folder)?;
     Ok(Some(report))
 }

@@ -98,9 +98,9 @@ impl Preset {
         }
     }
 
-    /// All jobs; those that take longest first, so that no worker idles at the end. Some need a `pretrained` encoder.
-    pub fn jobs(self, pretrained: bool) -> Vec<Job> {
-        let seeds = self.seeds();
+    /// All jobs, training with these seeds; those that take longest first, so that no worker idles at the end. Some need a
+    /// `pretrained` encoder.
+    pub fn jobs(self, seeds: &[u64], pretrained: bool) -> Vec<Job> {
         let arms: &[Arm] = match self {
             Self::Quick => &[Arm::Paper, Arm::MarginMse],
             _ => &Arm::ALL,
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn jobs_are_told_apart_and_every_arm_can_be_trained() {
-        let jobs = Preset::Cpu.jobs(true);
+        let jobs = Preset::Cpu.jobs(&Preset::Cpu.seeds(), true);
         let mut keys: Vec<String> = jobs.iter().map(Job::key).collect();
         keys.sort();
         keys.dedup();

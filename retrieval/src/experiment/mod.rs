@@ -59,6 +59,8 @@ pub struct Places {
     pub encoder: Option<PathBuf>,
     /// Where libtorch computes.
     pub device: Device,
+    /// Seeds of the run; what one picture needs is taken from the first.
+    pub seeds: Vec<u64>,
 }
 
 impl Places {
@@ -66,7 +68,7 @@ impl Places {
     pub fn find(root: &Path, typed: Option<&Path>, device: Device) -> Self {
         let encoder =
             typed.map(Path::to_owned).or_else(|| Some(common::data::locate(root, ENCODER).ok()?.folder));
-        Self { root: root.to_owned(), encoder, device }
+        Self { root: root.to_owned(), encoder, device, seeds: Vec::new() }
     }
 }
 
@@ -86,14 +88,16 @@ impl Worker {
     /// # Errors
     /// Missing data, training that diverges.
     pub fn carry_out(&mut self, job: &Job, places: &Places) -> Result<Outcome> {
-        let Places { root, encoder, device } = places;
+        let Places { root, encoder, device, seeds } = places;
         let (started, processor) = (Instant::now(), ProcessTime::now());
         if self.0.as_ref().is_none_or(|(preset, _)| *preset != job.preset) {
             self.0 = Some((job.preset, Lab::new(root, job.preset.amount())?));
         }
         let (_, lab) = self.0.as_ref().expect("prepared just now");
         let mut outcome = match job.study {
-            Study::Train { arm, seed } => study::trained(lab, job.preset, arm, seed, *device)?,
+            Study::Train { arm, seed } => {
+                study::trained(lab, job.preset, arm, (seed, seeds.first() == Some(&seed)), *device)?
+            }
             Study::Floor => study::floor(lab),
             Study::Pretrained => {
                 let encoder = encoder.as_deref().context("no pretrained encoder was given")?;

@@ -20,6 +20,8 @@ use super::{DATA_SETS, ENCODER};
 pub struct Finished {
     /// What was run.
     pub preset: Preset,
+    /// Seeds of what was trained.
+    pub seeds: Vec<u64>,
     /// Jobs and outcomes, in the order of the preset.
     pub jobs: Vec<(Job, Outcome)>,
 }
@@ -312,7 +314,7 @@ fn limits() -> Vec<String> {
 }
 
 fn determinism(finished: &Finished, around: &Circumstances) -> BTreeMap<String, String> {
-    let seeds: Vec<String> = finished.preset.seeds().iter().map(u64::to_string).collect();
+    let seeds: Vec<String> = finished.seeds.iter().map(u64::to_string).collect();
     let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     BTreeMap::from([
         fact("seeds", &seeds.join(", ")),

@@ -52,7 +52,13 @@ fn put(outcome: &mut Outcome, setting: &str, arm: &str, quality: Quality) {
 }
 
 /// Trains one arm and asks it.
-pub(super) fn trained(lab: &Lab, preset: Preset, arm: Arm, seed: u64, device: Device) -> Result<Outcome> {
+pub(super) fn trained(
+    lab: &Lab,
+    preset: Preset,
+    arm: Arm,
+    (seed, is_first): (u64, bool),
+    device: Device,
+) -> Result<Outcome> {
     let amount = preset.amount();
     let mut model = fresh(lab, amount, seed, device)?;
     if arm == Arm::Unfilled {
@@ -98,7 +104,7 @@ pub(super) fn trained(lab: &Lab, preset: Preset, arm: Arm, seed: u64, device: De
     if arm == Arm::Paper {
         asking(&mut outcome, &mut model, lab, &exact)?;
         compressing(&mut outcome, lab, &documents, &queries, full)?;
-        if seed == preset.seeds()[0] {
+        if is_first {
             outcome.drawings.push(heat_map(&model, &lab.jsquad)?);
         }
         post_training(&mut outcome, &model, lab, amount.post_steps, seed)?;

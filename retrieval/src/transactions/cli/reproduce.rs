@@ -41,7 +41,8 @@ pub(super) fn work(arguments: &WorkerOptions) -> Result<()> {
     let device = arguments.device.open()?;
     let mut worker = Worker::default();
     let work = |job: &Job| {
-        let outcome = worker.carry_out(job, &arguments.data, arguments.generate, device);
+        let seeds = arguments.seeds(job.preset.seeds());
+        let outcome = worker.carry_out((job, &seeds), &arguments.data, arguments.generate, device);
         outcome.map_err(|error| format!("{error:#}"))
     };
     Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
@@ -53,17 +54,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
         PresetName::Cpu => Preset::Cpu,
         PresetName::Full => Preset::Full,
     };
-    let experiment = Experiment {
-        program: "-p retrieval --bin transactions".to_owned(),
-        ..Experiment::of("transactions", env!("CARGO_MANIFEST_DIR"), preset.name())
-    };
+    let mut experiment = Experiment::of("transactions", env!("CARGO_MANIFEST_DIR"), preset.name());
+    experiment.program = "-p retrieval --bin transactions".to_owned();
     let options = &arguments.options;
     let generated = missing(&options.data_root(&experiment), &DATA_SETS, may_generate(preset))?;
     let device = options.device()?;
-    let jobs = preset.jobs();
+    let seeds = experiment.seeded(options, &preset.seeds(), &[])?;
+    let jobs = preset.jobs(&seeds);
     let design = serde_json::to_string_pretty(&jobs)?;
     options.conduct(&experiment, &design, !generated.is_empty(), steady(), |conduct| {
-        carry_through(conduct, &experiment, preset, &jobs, generated, device)
+        carry_through(conduct, &experiment, (preset, seeds), &jobs, (generated, device))
     })
 }
 
@@ -71,10 +71,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn carry_through(
     conduct: &Conduct,
     experiment: &Experiment,
-    preset: Preset,
+    (preset, seeds): (Preset, Vec<u64>),
     jobs: &[Job],
-    generated: Vec<String>,
-    device: Device,
+    (generated, device): (Vec<String>, Device),
 ) -> Result<Option<Report>> {
     let declared =
         claims::parse(include_str!("../../../claims-transactions.toml")).map_err(anyhow::Error::msg)?;
@@ -85,7 +84,7 @@ fn carry_through(
         device,
         repeat(&conduct.workers, &jobs, &conduct.folder)?,
     );
-    let report = report(&declared, &Finished { preset, jobs }, &around, &conduct.folder)?;
+    let report = report(&declared, &Finished { preset, seeds, jobs }, &around, &conduct.folder)?;
     report.write(&conduct.folder)?;
     Ok(Some(report))
 }

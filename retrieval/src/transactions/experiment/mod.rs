@@ -38,11 +38,18 @@ impl std::fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// Carries out one job on the data below `root`. Without the public data (`generated`), the generated ledger stands in.
+    /// Carries out one job of a run with these seeds on the data below `root`. Without the public data (`generated`), the
+    /// generated ledger stands in.
     ///
     /// # Errors
     /// Missing data, training that diverges.
-    pub fn carry_out(&mut self, job: &Job, root: &Path, generated: bool, device: Device) -> Result<Outcome> {
+    pub fn carry_out(
+        &mut self,
+        (job, seeds): (&Job, &[u64]),
+        root: &Path,
+        generated: bool,
+        device: Device,
+    ) -> Result<Outcome> {
         let (started, processor) = (Instant::now(), ProcessTime::now());
         let amount = job.preset.amount();
         let (data, stride) = match job.study {
@@ -59,13 +66,13 @@ impl Worker {
             Entry::Vacant(place) => place.insert(Lab::new(source, root, stride, amount.generated)?),
         };
         let lab: &Lab = lab;
-        let first = |seed: u64| seed == job.preset.seeds()[0];
+        let first = |seed: u64| seeds.first() == Some(&seed);
         let mut outcome = match job.study {
             Study::Train { data, arm, seed } => {
                 study::trained(lab, amount, (data, arm, seed), first(seed), device)?
             }
             Study::Whole { seed } => study::whole(lab, amount, seed, first(seed), device)?,
-            Study::Floors { data } => floors::floors(lab, data, job.preset.seeds().len()),
+            Study::Floors { data } => floors::floors(lab, data, seeds.len()),
             Study::Speed => speed::speed(lab, amount, device)?,
         };
         outcome.wall_s = started.elapsed().as_secs_f64();

@@ -21,6 +21,8 @@ use setup::{determinism, deviations, limits, setup};
 pub struct Finished {
     /// What was run.
     pub preset: Preset,
+    /// Seeds of what was trained.
+    pub seeds: Vec<u64>,
     /// Jobs and outcomes, in the order of the preset.
     pub jobs: Vec<(Job, Outcome)>,
 }

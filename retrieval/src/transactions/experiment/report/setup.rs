@@ -54,7 +54,7 @@ pub(super) fn limits() -> Vec<String> {
 }
 
 pub(super) fn determinism(finished: &Finished, around: &Circumstances) -> BTreeMap<String, String> {
-    let seeds: Vec<String> = finished.preset.seeds().iter().map(u64::to_string).collect();
+    let seeds: Vec<String> = finished.seeds.iter().map(u64::to_string).collect();
     let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     BTreeMap::from([
         fact("seeds", &seeds.join(", ")),
