@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 enum PresetName {
     /// One training generator, two seeds: about a minute on two cores, indicative only
     Quick,
-    /// The verdict preset: all arms, five seeds, about 45 minutes of processor time
+    /// The verdict preset: all arms, five seeds, about an hour of processor time
     Cpu,
     /// More images, longer training, ten seeds: for a GPU
     Full,
