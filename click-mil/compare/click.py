@@ -112,7 +112,7 @@ def scoring():
     start = time.process_time()
     chosen = best()
     seconds = time.process_time() - start
-    answer(seconds, sum(counts) * machines, np.ravel(chosen).astype(float).tolist(), peak)
+    answer(seconds, int(sum(counts)) * machines, np.ravel(chosen).astype(float).tolist(), peak)
 
 
 def svm():

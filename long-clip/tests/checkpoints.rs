@@ -148,11 +148,6 @@ fn refusal(path: &Path, options: &Options) -> String {
 #[test]
 fn files_that_are_no_clip_are_refused_with_a_reason() {
     let cases = [
-        (
-            "legacy.pt",
-            "legacy.pt: a file of `torch.save` before version 1.6, which is not read; load it with PyTorch 1.6 or later and \
-             save it again",
-        ),
         ("models.json", "models.json: not a file of `torch.save` or TorchScript: not a whole ZIP archive"),
         ("absent.pt", "absent.pt: reading: no such file or folder"),
     ];
