@@ -188,7 +188,7 @@ impl Design {
             proposals: 600,
             min_box_area: 1000.0,
             sides_px: [50.0, 330.0],
-            arms: owned(&[&LEVELS, &WITHOUT, &AREAS, &SIGMAS, &ERRORS, &BOXES]),
+            arms: owned(&[&LEVELS, &BOXES, &AREAS, &WITHOUT, &ERRORS, &SIGMAS]),
             detectors: owned(&[&DETECTED, &BOXES]),
         };
         let coco = Set {
@@ -213,7 +213,7 @@ impl Design {
             click_seeds: (101..=105).collect(),
             fold_seeds: vec![1, 2],
             sets: vec![mix, coco, cells],
-            sizes: Sizes { folds: 4, iterations: 4, mining: 3, head_steps: 400, head_images: 4 },
+            sizes: Sizes { folds: 4, iterations: 4, mining: 1, head_steps: 400, head_images: 2 },
             pictures: true,
         }
     }
@@ -244,13 +244,20 @@ impl Design {
 
     /// Runs of all arms, and the pictures.
     pub fn learning(&self) -> Vec<Job> {
+        // Arm by arm: what is asked of every set comes first.
+        let arms = |set: &Set, common: bool| {
+            let own = set.arms.iter().filter(move |arm| LEVELS.contains(&&***arm) == common);
+            own.cloned().collect::<Vec<_>>()
+        };
         let mut jobs = Vec::new();
-        for &click_seed in &self.click_seeds {
-            for &fold_seed in &self.fold_seeds {
-                for set in &self.sets {
-                    jobs.extend(
-                        set.arms.iter().map(|arm| self.job(Work::Learn, set, arm, click_seed, fold_seed)),
-                    );
+        for common in [true, false] {
+            for set in &self.sets {
+                for arm in arms(set, common) {
+                    let seeds = self
+                        .click_seeds
+                        .iter()
+                        .flat_map(|click| self.fold_seeds.iter().map(move |fold| (*click, *fold)));
+                    jobs.extend(seeds.map(|(click, fold)| self.job(Work::Learn, set, &arm, click, fold)));
                 }
             }
         }

@@ -15,6 +15,8 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 use thiserror::Error;
 
+use crate::svm::dot_half;
+
 const MAGIC: &[u8; 8] = b"CLICKMIL";
 const VERSION: u64 = 1;
 const HEADER: usize = 32;
@@ -238,15 +240,12 @@ impl FeatureStore {
         halves
     }
 
-    /// Products of all rows of an image with each of `weights`, plus `biases`: `[weights][rows]`. Rows are read once and in parts
-    /// that stay in the cache.
+    /// Products of all rows of an image with each of `weights`, plus `biases`: `[weights][rows]`. Rows are read once.
     pub fn products(&self, image: usize, weights: &[&[f32]], biases: &[f32]) -> Vec<Vec<f32>> {
         let mut products = vec![Vec::with_capacity(self.rows(image)); weights.len()];
-        let mut row = vec![0.0; self.width];
-        for at in 0..self.rows(image) {
-            self.halves(image, at, 1).convert_to_f32_slice(&mut row);
+        for row in self.halves(image, 0, self.rows(image)).chunks_exact(self.width) {
             for ((products, weights), bias) in products.iter_mut().zip(weights).zip(biases) {
-                products.push(crate::svm::dot(weights, &row) + bias);
+                products.push(dot_half(weights, row) + bias);
             }
         }
         products

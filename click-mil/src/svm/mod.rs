@@ -13,8 +13,8 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use dot::add_scaled;
-pub(crate) use dot::dot;
+pub(crate) use dot::dot_half;
+use dot::{add_scaled, dot};
 
 /// What a wrong margin costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,10 +178,13 @@ pub fn train(
     if positive == 0 || positive == chosen.len() {
         return Err(SvmError::OneClass { positive, negative: chosen.len() - positive });
     }
-    if let Some(at) = examples.features.iter().position(|value| !value.is_finite()) {
+    let mut descent = Descent::new(examples, width, config, start);
+    // The length of a row with a number that is none is none either; to look at every number takes longer.
+    if descent.curvature.iter().any(|curvature| !curvature.is_finite())
+        && let Some(at) = examples.features.iter().position(|value| !value.is_finite())
+    {
         return Err(SvmError::NotFinite { row: at / width, column: at % width });
     }
-    let mut descent = Descent::new(examples, width, config, start);
     let mut rng = seed::rng(run_seed, "svm", 0);
     let (passes, converged) = descent.run(config, &mut rng);
     let svm = descent.machine();
