@@ -133,7 +133,7 @@ pub(super) fn time(finished: &Finished) -> Section {
         "Annotation time",
         "35 s for a drawn box are the paper's; 1.9 s for a click follow from them and from its factor of 18 for one click. Naming the classes of an image comes before all of it and is not counted. The last column is the time of drawn boxes to the same mAP at 0.5 of Fast R-CNN over the arm's own, with the logarithm of the time between two shares of boxes; it ends at the time of all boxes, so that larger factors show as that one.",
     );
-    let rows = detected(finished).into_iter().filter(|arm| arm != "click-only").map(|arm| {
+    let rows = detected(finished).into_iter().map(|arm| {
         let minutes = stats::mean(values.of(MIX, &arm, "seconds")).unwrap_or_default() / 60.0;
         vec![
             arm.clone(),

@@ -179,14 +179,11 @@ pub fn train(
         return Err(SvmError::OneClass { positive, negative: chosen.len() - positive });
     }
     let mut descent = Descent::new(examples, width, config, start);
-    // The length of a row with a number that is none is none either; to look at every number takes longer.
-    if descent.curvature.iter().any(|curvature| !curvature.is_finite())
-        && let Some(at) = examples.features.iter().position(|value| !value.is_finite())
-    {
-        return Err(SvmError::NotFinite { row: at / width, column: at % width });
-    }
     let mut rng = seed::rng(run_seed, "svm", 0);
-    let (passes, converged) = descent.run(config, &mut rng);
+    let (passes, converged) = descent.run(config, &mut rng).map_err(|row| {
+        let values = &examples.features[row * width..(row + 1) * width];
+        SvmError::NotFinite { row, column: values.iter().position(|value| !value.is_finite()).unwrap_or(0) }
+    })?;
     let svm = descent.machine();
     Ok(Trained { svm, multipliers: descent.multipliers, passes, converged })
 }
@@ -200,7 +197,7 @@ struct Descent<'a> {
     bias: f64,
     bias_feature: f64,
     multipliers: Vec<f64>,
-    /// `‖xᵢ‖² + s² + Dᵢᵢ`.
+    /// `‖xᵢ‖² + s² + Dᵢᵢ` of the examples that were moved; not a number of the others, which are most.
     curvature: Vec<f64>,
     /// `Dᵢᵢ` of positive and negative examples: `1 / 2C`, or 0 for the hinge.
     diagonal: [f64; 2],
@@ -216,10 +213,6 @@ impl<'a> Descent<'a> {
             Loss::SquaredHinge => (costs.map(|cost| 0.5 / cost), [f64::INFINITY; 2]),
         };
         let side = |label: bool| usize::from(!label);
-        let rows = examples.features.chunks_exact(width);
-        let curvature = rows.clone().zip(examples.labels).map(|(row, &label)| {
-            f64::from(dot(row, row)) + config.bias_feature.powi(2) + diagonal[side(label)]
-        });
         let mut descent = Self {
             examples,
             width,
@@ -227,7 +220,7 @@ impl<'a> Descent<'a> {
             bias: 0.0,
             bias_feature: config.bias_feature,
             multipliers: vec![0.0; examples.labels.len()],
-            curvature: curvature.collect(),
+            curvature: vec![f64::NAN; examples.labels.len()],
             diagonal,
             upper,
         };
@@ -283,8 +276,18 @@ impl<'a> Descent<'a> {
         self.sign(at) * decision - 1.0 + self.diagonal[side] * self.multipliers[at]
     }
 
-    /// Returns the number of passes and whether the tolerance was reached.
-    fn run(&mut self, config: &Config, rng: &mut impl rand::Rng) -> (usize, bool) {
+    /// Curvature of the dual objective along an example.
+    fn curvature(&mut self, at: usize) -> f64 {
+        if self.curvature[at].is_nan() {
+            let side = usize::from(!self.examples.labels[at]);
+            let square = f64::from(dot(self.row(at), self.row(at)));
+            self.curvature[at] = square + self.bias_feature.powi(2) + self.diagonal[side];
+        }
+        self.curvature[at]
+    }
+
+    /// Returns the number of passes and whether the tolerance was reached; the row of an example that is not finite otherwise.
+    fn run(&mut self, config: &Config, rng: &mut impl rand::Rng) -> Result<(usize, bool), usize> {
         let all = self.examples.taking_part();
         let mut active = all.clone();
         // Slopes beyond these say that a multiplier at its bound stays there.
@@ -297,6 +300,9 @@ impl<'a> Descent<'a> {
                 let at = active[place] as usize;
                 let upper = self.upper[usize::from(!self.examples.labels[at])];
                 let (slope, multiplier) = (self.slope(at), self.multipliers[at]);
+                if !slope.is_finite() {
+                    return Err(at);
+                }
                 let (at_zero, at_upper) = (multiplier == 0.0, multiplier == upper);
                 if (at_zero && slope > highest) || (at_upper && slope < lowest) {
                     continue; // set aside
@@ -310,7 +316,7 @@ impl<'a> Descent<'a> {
                 };
                 (greatest, least) = (greatest.max(projected), least.min(projected));
                 if projected.abs() > 1e-12 {
-                    let moved = (multiplier - slope / self.curvature[at]).clamp(0.0, upper);
+                    let moved = (multiplier - slope / self.curvature(at)).clamp(0.0, upper);
                     self.multipliers[at] = moved;
                     self.move_along(at, moved - multiplier);
                 }
@@ -318,7 +324,7 @@ impl<'a> Descent<'a> {
             active.truncate(kept);
             if kept == 0 || greatest - least <= config.tolerance {
                 if active.len() == all.len() {
-                    return (pass, true);
+                    return Ok((pass, true));
                 }
                 // Once more over all examples: what was set aside may have become wrong.
                 active.clone_from(&all);
@@ -328,6 +334,6 @@ impl<'a> Descent<'a> {
             highest = if greatest > 0.0 { greatest } else { f64::INFINITY };
             lowest = if least < 0.0 { least } else { f64::NEG_INFINITY };
         }
-        (config.max_passes, false)
+        Ok((config.max_passes, false))
     }
 }
