@@ -25,7 +25,7 @@ fn without_data_the_quick_preset_runs_on_stand_ins_and_says_so() {
     assert!(output.status.success(), "{error}");
     assert!(error.contains("data set `voc-mix` is not in data"), "{error}");
     let out = text(&output.stdout);
-    assert!(out.contains("| C1 ") && out.trim_end().ends_with("report/report.html"), "{out}");
+    assert!(out.contains("\nC1  – not evaluated") && out.trim_end().ends_with("report/report.html"), "{out}");
     let report = fs::read_to_string(folder.join("report/report.md")).unwrap();
     assert!(report.contains("Drawn shapes and an untrained network instead of voc-mix"), "{report}");
     assert!(report.contains("equal bits: voc-mix click-1, click seed 1, fold seed 1"), "{report}");

@@ -7,6 +7,7 @@
 //! can start the next: in multiple-instance learning most examples stay as they are.
 
 mod dot;
+mod still;
 
 use common::seed;
 use rand::seq::SliceRandom;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 pub(crate) use dot::dot_half;
 use dot::{add_scaled, dot};
+use still::Still;
 
 /// What a wrong margin costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,7 +159,8 @@ impl Svm {
 /// rows that take no part are 0.
 ///
 /// Coordinates are visited in an order that depends on `run_seed`; those at a bound that will stay there are set aside (shrinking)
-/// and all are checked again at the end.
+/// and all are checked again at the end. Of those at zero, the ones that cannot have left it since they were visited last, for how
+/// little the weights have moved, are passed over.
 ///
 /// # Errors
 /// [`SvmError`].
@@ -197,7 +200,7 @@ struct Descent<'a> {
     bias: f64,
     bias_feature: f64,
     multipliers: Vec<f64>,
-    /// `‖xᵢ‖² + s² + Dᵢᵢ` of the examples that were moved; not a number of the others, which are most.
+    /// `‖xᵢ‖² + s² + Dᵢᵢ` of the examples that were looked at, not a number of the others.
     curvature: Vec<f64>,
     /// `Dᵢᵢ` of positive and negative examples: `1 / 2C`, or 0 for the hinge.
     diagonal: [f64; 2],
@@ -292,17 +295,33 @@ impl<'a> Descent<'a> {
         let mut active = all.clone();
         // Slopes beyond these say that a multiplier at its bound stays there.
         let (mut highest, mut lowest) = (f64::INFINITY, f64::NEG_INFINITY);
+        let mut still = Still::new(self.multipliers.len());
         for pass in 1..=config.max_passes {
             active.shuffle(rng);
+            still.begin(&self.weights, self.bias);
             let (mut greatest, mut least) = (f64::NEG_INFINITY, f64::INFINITY);
             let mut kept = 0;
             for place in 0..active.len() {
                 let at = active[place] as usize;
-                let upper = self.upper[usize::from(!self.examples.labels[at])];
-                let (slope, multiplier) = (self.slope(at), self.multipliers[at]);
+                let multiplier = self.multipliers[at];
+                if let Some(least_slope) =
+                    still.least_slope(at).filter(|slope| multiplier == 0.0 && *slope > 0.0)
+                {
+                    if least_slope <= highest {
+                        active[kept] = at as u32;
+                        kept += 1;
+                        (greatest, least) = (greatest.max(0.0), least.min(0.0));
+                    }
+                    continue;
+                }
+                let slope = self.slope(at);
                 if !slope.is_finite() {
                     return Err(at);
                 }
+                let side = usize::from(!self.examples.labels[at]);
+                let norm = (self.curvature(at) - self.diagonal[side]).sqrt();
+                still.saw(at, slope, norm);
+                let upper = self.upper[side];
                 let (at_zero, at_upper) = (multiplier == 0.0, multiplier == upper);
                 if (at_zero && slope > highest) || (at_upper && slope < lowest) {
                     continue; // set aside
@@ -319,6 +338,7 @@ impl<'a> Descent<'a> {
                     let moved = (multiplier - slope / self.curvature(at)).clamp(0.0, upper);
                     self.multipliers[at] = moved;
                     self.move_along(at, moved - multiplier);
+                    still.moved((moved - multiplier).abs() * norm);
                 }
             }
             active.truncate(kept);
