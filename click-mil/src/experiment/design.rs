@@ -244,10 +244,15 @@ impl Design {
 
     /// Runs of all arms, and the pictures.
     pub fn learning(&self) -> Vec<Job> {
-        // Arm by arm: what is asked of every set and what the detectors need come before the sweeps.
-        let early = |arm: &str| LEVELS.contains(&arm) || BOXES.contains(&arm);
-        let all = || self.sets.iter().flat_map(|set| set.arms.iter().map(move |arm| (set, arm)));
-        let ordered = all().filter(|(_, arm)| early(arm)).chain(all().filter(|(_, arm)| !early(arm)));
+        // Arm by arm: those with detectors first, then what is asked of every set, then the sweeps.
+        let rank = |set: &Set, arm: &String| match () {
+            () if set.detectors.contains(arm) => 0,
+            () if LEVELS.contains(&&**arm) => 1,
+            () => 2,
+        };
+        let mut ordered: Vec<(&Set, &String)> =
+            self.sets.iter().flat_map(|set| set.arms.iter().map(move |arm| (set, arm))).collect();
+        ordered.sort_by_key(|(set, arm)| rank(set, arm));
         let mut jobs = Vec::new();
         for (set, arm) in ordered {
             for &click in &self.click_seeds {
