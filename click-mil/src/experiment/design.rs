@@ -244,11 +244,13 @@ impl Design {
 
     /// Runs of all arms, and the pictures.
     pub fn learning(&self) -> Vec<Job> {
-        // Arm by arm: those with detectors first, then what is asked of every set, then the sweeps.
-        let rank = |set: &Set, arm: &String| match () {
-            () if set.detectors.contains(arm) => 0,
-            () if LEVELS.contains(&&**arm) => 1,
-            () => 2,
+        // Arm by arm: those with detectors first, then those that claims about every set compare, then the rest.
+        let rank = |set: &Set, arm: &String| match &**arm {
+            _ if set.detectors.contains(arm) => 0,
+            "middle" | "click-2" => 3,
+            arm if LEVELS.contains(&arm) => 1,
+            arm if WITHOUT.contains(&arm) || AREAS.contains(&arm) => 2,
+            _ => 4,
         };
         let mut ordered: Vec<(&Set, &String)> =
             self.sets.iter().flat_map(|set| set.arms.iter().map(move |arm| (set, arm))).collect();
