@@ -148,7 +148,9 @@ fn iterations(finished: &Finished, folder: &Path) -> Result<Section> {
         y: "CorLoc at 0.5, percent".to_owned(),
         groups,
     };
-    let mut section = section("Folds, objectness, iterations", &text.join(" "));
+    let what = "Iterations of multiple-instance learning; the claims say what folds and objectness add where they were left out.";
+    let mut section =
+        section("Folds, objectness, iterations", &[what, &text.join(" ")].join(" ").trim_end().to_owned());
     let caption = "Thin lines are click seeds, bold lines their median.";
     section.figures.push(figure::save(&figure, folder, "iterations", caption)?);
     Ok(section)

@@ -47,8 +47,8 @@ fn headline(finished: &Finished, around: &Circumstances) -> String {
             "Indicative only: {clicks} click seeds, few images, short training. Run the preset `cpu` for verdicts."
         ),
         _ => format!(
-            "{clicks} click seeds with {folds} fold seeds each, {} data sets, simulated clicks.",
-            design.sets.len()
+            "{clicks} click seeds with {folds} fold seeds each on {}, simulated clicks.",
+            design.sets.iter().map(|set| &*set.name).collect::<Vec<_>>().join(", ")
         ),
     };
     match around.generated.is_empty() {
@@ -137,6 +137,7 @@ fn deviations() -> Vec<String> {
 
 fn limits() -> Vec<String> {
     [
+        "The heads of Fast R-CNN are trained briefly: with a quarter of the boxes they are no worse than with all, so that they are far from done, and differences between windows show less than they might. Longer training may change C2 to C7.",
         "The unit of replication is the click seed, each the mean of its fold seeds; images are the same in all. The table of seeds and images says what other images could change in localisation; for mAP only seeds vary, on 100 test images.",
         "The verdict `opposite` follows from the interval of the difference, which is not adjusted for the number of parts; the column p (Holm) is.",
         "voc-mix shows large objects, one or two kinds per image, mostly near the middle: the control `middle` says how much of the gain that is.",
