@@ -67,7 +67,7 @@ pub fn area_score(bbox: &BoundingBox, log_area: f64, sigma: f64) -> f64 {
 /// use click_mil::click_score::expected_width;
 /// use click_mil::simulate::ErrorModel;
 /// let width = |clicks| expected_width(&ErrorModel::usual(), Sides::Uniform(50.0, 330.0), 0.65, clicks);
-/// assert!((width(1) - 23.3).abs() < 0.1 && (width(2) - 18.8).abs() < 0.1);
+/// assert!((width(1) - 23.3).abs() < 0.1 && (width(2) - 18.7).abs() < 0.1);
 /// ```
 pub fn expected_width(model: &ErrorModel, sides: Sides, alpha: f64, clicks: u32) -> f64 {
     let [mean, square] = sides.moments();
