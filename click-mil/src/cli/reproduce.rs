@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 enum PresetName {
     /// 48 images, two click seeds: within a minute, indicative only
     Quick,
-    /// The verdict preset: three sets, detectors on one, about 25 minutes of processor time
+    /// The verdict preset: three sets, detectors on one, 16 minutes of processor time
     Cpu,
     /// All arms and sweeps, more proposals, folds, steps and seeds: for a GPU
     Full,

@@ -42,6 +42,11 @@ pub(super) fn gain(finished: &Finished, setting: &str, [a, b]: [&str; 2], metric
     if a.len() == b.len() { stats::differences(&a, &b) } else { Vec::new() }
 }
 
+/// The same with its interval; nothing for an arm against itself.
+fn against(finished: &Finished, setting: &str, [a, b]: [&str; 2], metric: &str) -> String {
+    if a == b { "—".to_owned() } else { interval(&gain(finished, setting, [a, b], metric)) }
+}
+
 /// Localisation by every arm of every set.
 pub(super) fn localisation(finished: &Finished) -> Section {
     let mut section = section(
@@ -53,11 +58,15 @@ pub(super) fn localisation(finished: &Finished) -> Section {
         let rows = set.arms.iter().filter(|arm| !of(arm, "corloc").is_empty()).map(|arm| {
             vec![
                 arm.clone(),
-                mean(of(arm, "sigma_px"), 1),
+                if of(arm, "click_error_px").is_empty() && arm != "middle" {
+                    "—".to_owned()
+                } else {
+                    mean(of(arm, "sigma_px"), 1)
+                },
                 mean(of(arm, "click_error_px"), 1),
                 interval(&percent(of(arm, "corloc"))),
                 interval(&percent(of(arm, "corloc_70"))),
-                interval(&gain(finished, &set.name, [arm, "labels"], "corloc")),
+                against(finished, &set.name, [arm, "labels"], "corloc"),
                 number(seconds_of(finished, &set.name, arm), 1),
             ]
         });
@@ -101,7 +110,7 @@ pub(super) fn detectors(finished: &Finished) -> Section {
                 of(&arm, "map_50_11_point"),
                 of(&arm, "map_70"),
                 of(&arm, "map_70_11_point"),
-                interval(&gain(finished, &setting, [&arm, "boxes"], "map_50")),
+                against(finished, &setting, [&arm, "boxes"], "map_50"),
             ]
         });
         section.tables.push(Table {
