@@ -29,6 +29,26 @@ pub enum Sides {
     Uniform(f64, f64),
 }
 
+impl Sides {
+    /// Mean of the side, and of its square.
+    ///
+    /// ```
+    /// use click_mil::area_prior::Sides;
+    /// assert_eq!(Sides::Uniform(0.0, 6.0).moments(), [3.0, 12.0]);
+    /// let [mean, square] = Sides::LogUniform(1.0, std::f64::consts::E).moments();
+    /// assert!((mean - 1.71828).abs() < 1e-5 && (square - 3.19453).abs() < 1e-5);
+    /// ```
+    pub fn moments(self) -> [f64; 2] {
+        match self {
+            Self::Uniform(from, to) => [(from + to) / 2.0, (from * from + from * to + to * to) / 3.0],
+            Self::LogUniform(from, to) => {
+                let range = (to / from).ln();
+                [(to - from) / range, (to * to - from * from) / (2.0 * range)]
+            }
+        }
+    }
+}
+
 /// Regression of the log-area on `ln(distance + 1)`, with its residual and the largest distance of clicks on one object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AreaModel {

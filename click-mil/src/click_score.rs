@@ -1,6 +1,8 @@
 //! What clicks say about a box: its centre, and from two clicks its area (Papadopoulos et al. 2017, section 4).
 
+use crate::area_prior::Sides;
 use crate::geometry::{BoundingBox, Point};
+use crate::simulate::ErrorModel;
 
 /// Least half side of an initial window around a click near the border, in pixels. Ours.
 const LEAST_HALF_SIDE: f64 = 16.0;
@@ -50,6 +52,29 @@ pub fn centre_score(bbox: &BoundingBox, click: &Point, sigma_px: f64) -> f64 {
 pub fn area_score(bbox: &BoundingBox, log_area: f64, sigma: f64) -> f64 {
     let difference = bbox.area().max(1.0).ln() - log_area;
     (-difference * difference / (2.0 * sigma * sigma)).exp()
+}
+
+/// Width σ_bc that an error model and a prior of sides lead to expect, in pixels: no box of an evaluated image is needed.
+///
+/// ```text
+/// σ_bc² = E[(s a + s₀)²] / clicks + E[(a (1 − α) / (1 + α))²] / 12        a: side of the object
+/// ```
+/// The first term is the error of the mean of the clicks per axis; the second that of the nearest proposal, whose neighbours of
+/// overlap α are `a (1 − α) / (1 + α)` apart. Ours: the paper takes its width from a qualification test on drawn shapes.
+///
+/// ```
+/// use click_mil::area_prior::Sides;
+/// use click_mil::click_score::expected_width;
+/// use click_mil::simulate::ErrorModel;
+/// let width = |clicks| expected_width(&ErrorModel::usual(), Sides::Uniform(50.0, 330.0), 0.65, clicks);
+/// assert!((width(1) - 23.3).abs() < 0.1 && (width(2) - 18.7).abs() < 0.1);
+/// ```
+pub fn expected_width(model: &ErrorModel, sides: Sides, alpha: f64, clicks: u32) -> f64 {
+    let [mean, square] = sides.moments();
+    let ErrorModel { relative, least_px, .. } = *model;
+    let click = relative * relative * square + 2.0 * relative * least_px * mean + least_px * least_px;
+    let step = (1.0 - alpha) / (1.0 + alpha);
+    (click / f64::from(clicks.max(1)) + step * step * square / 12.0).sqrt()
 }
 
 impl Evidence {

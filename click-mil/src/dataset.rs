@@ -73,6 +73,24 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// The same images with the classes only that at least `least` of them hold; other objects are left out.
+    pub fn restricted(mut self, least: usize) -> Self {
+        let images = |class: usize| self.pictures.iter().filter(|picture| picture.has(class)).count();
+        let kept = (0..self.classes.len()).filter(|&class| images(class) >= least);
+        let names: Vec<String> = kept.map(|class| self.classes[class].clone()).collect();
+        self.name_classes(&names);
+        self
+    }
+
+    /// Numbers the classes as in `names`; objects of other classes are left out.
+    pub fn name_classes(&mut self, names: &[String]) {
+        let classes = std::mem::replace(&mut self.classes, names.to_vec());
+        let place = |class: usize| names.iter().position(|name| *name == classes[class]);
+        for object in self.pictures.iter_mut().map(|picture| &mut picture.objects) {
+            object.retain_mut(|object| place(object.class).map(|class| object.class = class).is_some());
+        }
+    }
+
     /// Place of a class by its name.
     pub fn class(&self, name: &str) -> Option<usize> {
         self.classes.iter().position(|class| class == name)
@@ -81,5 +99,25 @@ impl Dataset {
     /// Place of an image by its id.
     pub fn picture(&self, id: &str) -> Option<usize> {
         self.pictures.iter().position(|picture| picture.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_classes_and_their_objects_are_left_out() {
+        let object = |class| Object::new(class, BoundingBox::new(0.0, 0.0, 4.0, 4.0));
+        let picture = |classes: &[usize]| Picture {
+            objects: classes.iter().map(|&class| object(class)).collect(),
+            ..Picture::default()
+        };
+        let classes = ["cat", "dog", "owl"].map(str::to_owned).into();
+        let dataset = Dataset { classes, pictures: vec![picture(&[0, 2]), picture(&[2, 1]), picture(&[0])] };
+        let kept = dataset.restricted(2);
+        assert_eq!(kept.classes, ["cat", "owl"]);
+        let left: Vec<Vec<usize>> = kept.pictures.iter().map(Picture::classes).collect();
+        assert_eq!(left, [vec![0, 1], vec![1], vec![0]]);
     }
 }

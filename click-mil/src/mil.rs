@@ -9,10 +9,9 @@
 //! ```
 //! An image's window is never chosen by a machine that was trained on that window: else the first one would stay.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use common::seed;
-use rand::Rng;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -21,6 +20,7 @@ use thiserror::Error;
 use crate::click_score::{Evidence, Widths};
 use crate::edge_boxes::Proposal;
 use crate::features::FeatureStore;
+use crate::negatives::{Negatives, Window};
 use crate::svm::{self, Examples, Svm, SvmError};
 
 /// How to look for objects.
@@ -181,6 +181,10 @@ pub fn localise(bags: &Bags<'_>, config: &Config, run_seed: u64) -> Result<Local
     }
     let mut search = Search::new(bags, config, run_seed);
     let (mut all, mut changed) = (Vec::new(), Vec::new());
+    if config.folds > 1 {
+        // The first folds start from one machine's multipliers instead of from nothing each.
+        search.train_on_all(run_seed)?;
+    }
     for iteration in 0..config.iterations.max(1) {
         let before = search.chosen.clone();
         search.choose_by_folds(run_seed, iteration)?;
@@ -191,20 +195,17 @@ pub fn localise(bags: &Bags<'_>, config: &Config, run_seed: u64) -> Result<Local
         if changed[iteration] < config.stop_below || iteration + 1 == config.iterations.max(1) {
             return Ok(Localised { chosen: all, svm, changed });
         }
-        search.mine(&svm);
+        search.negatives.mine(bags.features, bags.negative, config.hard_negatives, &svm);
     }
     unreachable!("the last iteration returns")
 }
-
-/// A window by image and proposal.
-type Window = (usize, usize);
 
 struct Search<'a> {
     bags: &'a Bags<'a>,
     config: &'a Config,
     /// Proposal chosen in each positive image; `None` stands for the first window.
     chosen: Vec<Option<usize>>,
-    negatives: BTreeSet<Window>,
+    negatives: Negatives,
     /// Multipliers of the last training, by window.
     multipliers: HashMap<Window, f64>,
 }
@@ -218,14 +219,7 @@ struct Rows {
 
 impl<'a> Search<'a> {
     fn new(bags: &'a Bags<'a>, config: &'a Config, run_seed: u64) -> Self {
-        let mut negatives = BTreeSet::new();
-        for &image in bags.negative {
-            let mut rng = seed::rng(run_seed, "negatives", image as u64);
-            let n = bags.features.rows(image);
-            for _ in 0..config.random_negatives.min(n) {
-                negatives.insert((image, rng.random_range(0..n)));
-            }
-        }
+        let negatives = Negatives::random(bags.features, bags.negative, config.random_negatives, run_seed);
         let chosen = vec![None; bags.positive.len()];
         Self { bags, config, chosen, negatives, multipliers: HashMap::new() }
     }
@@ -241,7 +235,7 @@ impl<'a> Search<'a> {
             }
             windows.push((image, chosen.unwrap_or(usize::MAX)));
         }
-        for &(image, proposal) in &self.negatives {
+        for (image, proposal) in self.negatives.windows() {
             features.extend(self.bags.features.row(image, proposal));
             windows.push((image, proposal));
         }
@@ -294,16 +288,5 @@ impl<'a> Search<'a> {
         let trained = self.train(&rows, None, run_seed)?;
         self.multipliers = rows.windows.iter().copied().zip(trained.multipliers).collect();
         Ok(trained.svm)
-    }
-
-    /// Adds the highest-scoring windows of each negative image to the negatives.
-    fn mine(&mut self, svm: &Svm) {
-        let products = self.bags.features.products_of(self.bags.negative, &[&svm.weights], &[svm.bias]);
-        for (&image, mut products) in self.bags.negative.iter().zip(products) {
-            let decisions = products.remove(0);
-            let mut order: Vec<usize> = (0..decisions.len()).collect();
-            order.sort_by(|&a, &b| decisions[b].total_cmp(&decisions[a]).then(a.cmp(&b)));
-            self.negatives.extend(order.into_iter().take(self.config.hard_negatives).map(|row| (image, row)));
-        }
     }
 }

@@ -47,7 +47,7 @@ fn a_sentence_is_tagged_the_same_alone_and_in_a_batch() {
         let data = model.prepare(&target(), Resource::Target, true).unwrap();
         let emissions = |rows: &[usize]| {
             let batch = data.batch(rows, None, model.store.device());
-            let embedded = model.network.embed(&batch, false);
+            let embedded = model.network.embed(&batch);
             (model.network.states(&embedded, &batch, false).1, batch.lengths.clone())
         };
         let (together, lengths) = emissions(&[0, 1, 2, 3]);
@@ -73,7 +73,7 @@ fn words_of_one_character_do_not_depend_on_their_neighbours() {
         let data = model.prepare(&sentences, Resource::Target, false).unwrap();
         let rows: Vec<usize> = (0..words.len()).collect();
         let batch = data.batch(&rows, None, model.store.device());
-        model.network.states(&model.network.embed(&batch, false), &batch, false).1
+        model.network.states(&model.network.embed(&batch), &batch, false).1
     };
     let difference =
         common::testing::max_difference(&data(&["a"]).get(0), &data(&["a", "incomprehensible"]).get(0));

@@ -14,7 +14,7 @@ use super::roi::{FeatureMap, Pooling, RoiError};
 use crate::geometry::BoundingBox;
 
 /// Pixels of the image per pixel of the map.
-const STRIDE: f64 = 16.0;
+pub(crate) const STRIDE: f64 = 16.0;
 
 /// What is done with an image and its boxes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,16 +139,16 @@ impl Backbone {
         image: &RgbImage,
         boxes: &[BoundingBox],
     ) -> Result<Vec<f32>, BackboneError> {
-        let map = self.map(path, image)?;
-        let mut features =
-            map.pool(boxes, self.config.enlarge / STRIDE, self.config.cells, self.config.pooling)?;
-        for row in features.chunks_exact_mut(self.width()) {
-            let length = row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
-            if length > 0.0 {
-                row.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
-            }
-        }
-        Ok(features)
+        self.pooled(&self.map(path, image)?, boxes)
+    }
+
+    /// The same from a map of this network.
+    ///
+    /// # Errors
+    /// [`BackboneError::Roi`].
+    pub fn pooled(&self, map: &FeatureMap, boxes: &[BoundingBox]) -> Result<Vec<f32>, BackboneError> {
+        let Config { enlarge, cells, pooling } = self.config;
+        Ok(map.described(boxes, enlarge / STRIDE, cells, pooling)?)
     }
 
     /// Map of an image.

@@ -4,6 +4,7 @@ mod backbone;
 mod roi;
 mod store;
 
+pub(crate) use backbone::STRIDE;
 pub use backbone::{Backbone, BackboneError, Config, Pixels};
 pub use roi::{FeatureMap, Pooling, RoiError};
 pub use store::{FeatureStore, StoreError, StoreWriter};

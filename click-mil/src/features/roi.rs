@@ -71,6 +71,21 @@ impl FeatureMap {
         Ok(Self { height, width, channels, values })
     }
 
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Columns.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Values in the order `[height, width, channels]`.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
     /// Channels.
     pub fn channels(&self) -> usize {
         self.channels
@@ -103,6 +118,27 @@ impl FeatureMap {
             }
         });
         Ok(pooled)
+    }
+
+    /// As [`Self::pool`], each row scaled to length 1.
+    ///
+    /// # Errors
+    /// [`RoiError::Empty`].
+    pub fn described(
+        &self,
+        boxes: &[BoundingBox],
+        scale: f64,
+        cells: usize,
+        pooling: Pooling,
+    ) -> Result<Vec<f32>, RoiError> {
+        let mut features = self.pool(boxes, scale, cells, pooling)?;
+        for row in features.chunks_exact_mut((cells * cells * self.channels).max(1)) {
+            let length = row.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+            if length > 0.0 {
+                row.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+            }
+        }
+        Ok(features)
     }
 
     fn align(

@@ -15,6 +15,8 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 use thiserror::Error;
 
+use crate::svm::dot_half;
+
 const MAGIC: &[u8; 8] = b"CLICKMIL";
 const VERSION: u64 = 1;
 const HEADER: usize = 32;
@@ -35,14 +37,27 @@ pub enum StoreError {
     },
 }
 
-/// Features of the proposals of many images.
+/// Features of the proposals of many images, in one file or several.
 #[derive(Debug)]
 pub struct FeatureStore {
-    map: Mmap,
+    files: Vec<Mapped>,
     width: usize,
-    /// First row of each image, and the number of all rows.
-    starts: Vec<usize>,
+    images: Vec<Place>,
+}
+
+/// One file; its rows begin at a byte.
+#[derive(Debug)]
+struct Mapped {
+    map: Mmap,
     data: usize,
+}
+
+/// Where the rows of an image are.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    file: usize,
+    first: usize,
+    rows: usize,
 }
 
 /// Writes features image by image.
@@ -61,7 +76,9 @@ impl StoreWriter {
     /// # Errors
     /// [`StoreError::File`].
     pub fn create(path: &Path, width: usize) -> Result<Self, StoreError> {
-        let rows = path.with_extension("rows.part");
+        let mut rows = path.as_os_str().to_owned();
+        rows.push(".part");
+        let rows = PathBuf::from(rows);
         let file =
             File::create(&rows).map_err(|error| FileError::content(&rows, format!("writing: {error}")))?;
         let (path, counts) = (path.to_owned(), Vec::new());
@@ -119,6 +136,22 @@ impl FeatureStore {
     /// # Errors
     /// [`StoreError`]: no such file, another one, a broken one.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_all(&[path.to_owned()])
+    }
+
+    /// Opens files whose images follow each other.
+    ///
+    /// # Errors
+    /// [`StoreError`]: no such file, another one, a broken one, one of another width.
+    pub fn open_all(paths: &[PathBuf]) -> Result<Self, StoreError> {
+        let mut store = Self { files: Vec::new(), width: 0, images: Vec::new() };
+        for path in paths {
+            store.append(path)?;
+        }
+        Ok(store)
+    }
+
+    fn append(&mut self, path: &Path) -> Result<(), StoreError> {
         let wrong =
             |problem: &str| StoreError::Content { path: path.to_owned(), problem: problem.to_owned() };
         let file = File::open(path).map_err(|error| FileError::content(path, format!("reading: {error}")))?;
@@ -140,22 +173,29 @@ impl FeatureStore {
         if version as u64 != VERSION || width == 0 {
             return Err(wrong("a file of another version"));
         }
-        let mut starts = vec![0_usize];
+        if !self.files.is_empty() && width != self.width {
+            return Err(wrong(&format!("rows of {width} values where the first file has {}", self.width)));
+        }
+        let (mut places, mut first) = (Vec::new(), 0_usize);
         for image in 0..images {
-            let count = number(HEADER + 8 * image).ok_or_else(|| wrong("the list of images is cut off"))?;
-            starts.push(starts[image].saturating_add(count));
+            let rows = number(HEADER + 8 * image).ok_or_else(|| wrong("the list of images is cut off"))?;
+            places.push(Place { file: self.files.len(), first, rows });
+            first = first.saturating_add(rows);
         }
         let data = HEADER + 8 * images;
-        let expected = starts[images].checked_mul(2 * width).and_then(|bytes| bytes.checked_add(data));
+        let expected = first.checked_mul(2 * width).and_then(|bytes| bytes.checked_add(data));
         if expected != Some(map.len()) {
             return Err(wrong("the rows are cut off"));
         }
-        Ok(Self { map, width, starts, data })
+        self.width = width;
+        self.images.extend(places);
+        self.files.push(Mapped { map, data });
+        Ok(())
     }
 
     /// Number of images.
     pub fn len(&self) -> usize {
-        self.starts.len() - 1
+        self.images.len()
     }
 
     /// Whether there are none.
@@ -170,19 +210,29 @@ impl FeatureStore {
 
     /// Number of proposals of an image.
     pub fn rows(&self, image: usize) -> usize {
-        self.starts[image + 1] - self.starts[image]
+        self.images[image].rows
     }
 
     /// Row of a proposal in f32.
     pub fn row(&self, image: usize, proposal: usize) -> Vec<f32> {
         let mut row = vec![0.0; self.width];
-        self.halves(self.starts[image] + proposal, 1).convert_to_f32_slice(&mut row);
+        self.halves(image, proposal, 1).convert_to_f32_slice(&mut row);
         row
     }
 
-    fn halves(&self, row: usize, n: usize) -> &[f16] {
-        let from = self.data + 2 * self.width * row;
-        let bytes = &self.map[from..from + 2 * self.width * n];
+    /// All rows of an image in f32, one after the other.
+    pub fn all_rows(&self, image: usize) -> Vec<f32> {
+        let mut rows = vec![0.0; self.width * self.rows(image)];
+        self.halves(image, 0, self.rows(image)).convert_to_f32_slice(&mut rows);
+        rows
+    }
+
+    /// `n` rows of an image from `row` on.
+    fn halves(&self, image: usize, row: usize, n: usize) -> &[f16] {
+        let place = self.images[image];
+        let file = &self.files[place.file];
+        let from = file.data + 2 * self.width * (place.first + row);
+        let bytes = &file.map[from..from + 2 * self.width * n];
         #[expect(unsafe_code, reason = "the same bytes as another plain type")]
         // SAFETY: every two bytes are an f16; the part before is checked to be empty: data starts at an even place of a page.
         let (before, halves, after) = unsafe { bytes.align_to::<f16>() };
@@ -190,15 +240,12 @@ impl FeatureStore {
         halves
     }
 
-    /// Products of all rows of an image with each of `weights`, plus `biases`: `[weights][rows]`. Rows are read once and in parts
-    /// that stay in the cache.
+    /// Products of all rows of an image with each of `weights`, plus `biases`: `[weights][rows]`. Rows are read once.
     pub fn products(&self, image: usize, weights: &[&[f32]], biases: &[f32]) -> Vec<Vec<f32>> {
         let mut products = vec![Vec::with_capacity(self.rows(image)); weights.len()];
-        let mut row = vec![0.0; self.width];
-        for at in self.starts[image]..self.starts[image + 1] {
-            self.halves(at, 1).convert_to_f32_slice(&mut row);
+        for row in self.halves(image, 0, self.rows(image)).chunks_exact(self.width) {
             for ((products, weights), bias) in products.iter_mut().zip(weights).zip(biases) {
-                products.push(crate::svm::dot(weights, &row) + bias);
+                products.push(dot_half(weights, row) + bias);
             }
         }
         products
@@ -232,6 +279,25 @@ mod tests {
         assert_eq!(products[0], [[4.5, 10.5]]);
         assert!(products[1][0].is_empty() && (products[2][0][0] - 1.001).abs() < 1e-4);
         assert_eq!(files::names_in(folder.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn images_of_several_files_follow_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(store(folder.path()));
+        let mut writer = StoreWriter::create(&folder.path().join("g.bin"), 3).unwrap();
+        writer.push(&[7.0, 8.0, 9.0]).unwrap();
+        drop(writer.finish().unwrap());
+        let path = |name: &str| folder.path().join(name);
+        let both = FeatureStore::open_all(&[path("f.bin"), path("g.bin")]).unwrap();
+        assert_eq!((both.len(), both.rows(2), both.rows(3)), (4, 1, 1));
+        assert_eq!(both.row(3, 0), [7.0, 8.0, 9.0]);
+        assert_eq!(both.all_rows(0), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let mut writer = StoreWriter::create(&path("h.bin"), 2).unwrap();
+        writer.push(&[7.0, 8.0]).unwrap();
+        drop(writer.finish().unwrap());
+        let error = FeatureStore::open_all(&[path("f.bin"), path("h.bin")]).unwrap_err().to_string();
+        assert!(error.contains("h.bin: rows of 2 values where the first file has 3"), "{error}");
     }
 
     #[test]

@@ -7,14 +7,16 @@
 //! can start the next: in multiple-instance learning most examples stay as they are.
 
 mod dot;
+mod still;
 
 use common::seed;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use dot::add_scaled;
-pub(crate) use dot::dot;
+pub(crate) use dot::dot_half;
+use dot::{add_scaled, dot};
+use still::Still;
 
 /// What a wrong margin costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,7 +159,8 @@ impl Svm {
 /// rows that take no part are 0.
 ///
 /// Coordinates are visited in an order that depends on `run_seed`; those at a bound that will stay there are set aside (shrinking)
-/// and all are checked again at the end.
+/// and all are checked again at the end. Of those at zero, the ones that cannot have left it since they were visited last, for how
+/// little the weights have moved, are passed over.
 ///
 /// # Errors
 /// [`SvmError`].
@@ -178,12 +181,12 @@ pub fn train(
     if positive == 0 || positive == chosen.len() {
         return Err(SvmError::OneClass { positive, negative: chosen.len() - positive });
     }
-    if let Some(at) = examples.features.iter().position(|value| !value.is_finite()) {
-        return Err(SvmError::NotFinite { row: at / width, column: at % width });
-    }
     let mut descent = Descent::new(examples, width, config, start);
     let mut rng = seed::rng(run_seed, "svm", 0);
-    let (passes, converged) = descent.run(config, &mut rng);
+    let (passes, converged) = descent.run(config, &mut rng).map_err(|row| {
+        let values = &examples.features[row * width..(row + 1) * width];
+        SvmError::NotFinite { row, column: values.iter().position(|value| !value.is_finite()).unwrap_or(0) }
+    })?;
     let svm = descent.machine();
     Ok(Trained { svm, multipliers: descent.multipliers, passes, converged })
 }
@@ -197,7 +200,7 @@ struct Descent<'a> {
     bias: f64,
     bias_feature: f64,
     multipliers: Vec<f64>,
-    /// `‖xᵢ‖² + s² + Dᵢᵢ`.
+    /// `‖xᵢ‖² + s² + Dᵢᵢ` of the examples that were looked at, not a number of the others.
     curvature: Vec<f64>,
     /// `Dᵢᵢ` of positive and negative examples: `1 / 2C`, or 0 for the hinge.
     diagonal: [f64; 2],
@@ -213,10 +216,6 @@ impl<'a> Descent<'a> {
             Loss::SquaredHinge => (costs.map(|cost| 0.5 / cost), [f64::INFINITY; 2]),
         };
         let side = |label: bool| usize::from(!label);
-        let rows = examples.features.chunks_exact(width);
-        let curvature = rows.clone().zip(examples.labels).map(|(row, &label)| {
-            f64::from(dot(row, row)) + config.bias_feature.powi(2) + diagonal[side(label)]
-        });
         let mut descent = Self {
             examples,
             width,
@@ -224,7 +223,7 @@ impl<'a> Descent<'a> {
             bias: 0.0,
             bias_feature: config.bias_feature,
             multipliers: vec![0.0; examples.labels.len()],
-            curvature: curvature.collect(),
+            curvature: vec![f64::NAN; examples.labels.len()],
             diagonal,
             upper,
         };
@@ -280,20 +279,49 @@ impl<'a> Descent<'a> {
         self.sign(at) * decision - 1.0 + self.diagonal[side] * self.multipliers[at]
     }
 
-    /// Returns the number of passes and whether the tolerance was reached.
-    fn run(&mut self, config: &Config, rng: &mut impl rand::Rng) -> (usize, bool) {
+    /// Curvature of the dual objective along an example.
+    fn curvature(&mut self, at: usize) -> f64 {
+        if self.curvature[at].is_nan() {
+            let side = usize::from(!self.examples.labels[at]);
+            let square = f64::from(dot(self.row(at), self.row(at)));
+            self.curvature[at] = square + self.bias_feature.powi(2) + self.diagonal[side];
+        }
+        self.curvature[at]
+    }
+
+    /// Returns the number of passes and whether the tolerance was reached; the row of an example that is not finite otherwise.
+    fn run(&mut self, config: &Config, rng: &mut impl rand::Rng) -> Result<(usize, bool), usize> {
         let all = self.examples.taking_part();
         let mut active = all.clone();
         // Slopes beyond these say that a multiplier at its bound stays there.
         let (mut highest, mut lowest) = (f64::INFINITY, f64::NEG_INFINITY);
+        let mut still = Still::new(self.multipliers.len());
         for pass in 1..=config.max_passes {
             active.shuffle(rng);
+            still.begin(&self.weights, self.bias);
             let (mut greatest, mut least) = (f64::NEG_INFINITY, f64::INFINITY);
             let mut kept = 0;
             for place in 0..active.len() {
                 let at = active[place] as usize;
-                let upper = self.upper[usize::from(!self.examples.labels[at])];
-                let (slope, multiplier) = (self.slope(at), self.multipliers[at]);
+                let multiplier = self.multipliers[at];
+                if let Some(least_slope) =
+                    still.least_slope(at).filter(|slope| multiplier == 0.0 && *slope > 0.0)
+                {
+                    if least_slope <= highest {
+                        active[kept] = at as u32;
+                        kept += 1;
+                        (greatest, least) = (greatest.max(0.0), least.min(0.0));
+                    }
+                    continue;
+                }
+                let slope = self.slope(at);
+                if !slope.is_finite() {
+                    return Err(at);
+                }
+                let side = usize::from(!self.examples.labels[at]);
+                let norm = (self.curvature(at) - self.diagonal[side]).sqrt();
+                still.saw(at, slope, norm);
+                let upper = self.upper[side];
                 let (at_zero, at_upper) = (multiplier == 0.0, multiplier == upper);
                 if (at_zero && slope > highest) || (at_upper && slope < lowest) {
                     continue; // set aside
@@ -307,15 +335,16 @@ impl<'a> Descent<'a> {
                 };
                 (greatest, least) = (greatest.max(projected), least.min(projected));
                 if projected.abs() > 1e-12 {
-                    let moved = (multiplier - slope / self.curvature[at]).clamp(0.0, upper);
+                    let moved = (multiplier - slope / self.curvature(at)).clamp(0.0, upper);
                     self.multipliers[at] = moved;
                     self.move_along(at, moved - multiplier);
+                    still.moved((moved - multiplier).abs() * norm);
                 }
             }
             active.truncate(kept);
             if kept == 0 || greatest - least <= config.tolerance {
                 if active.len() == all.len() {
-                    return (pass, true);
+                    return Ok((pass, true));
                 }
                 // Once more over all examples: what was set aside may have become wrong.
                 active.clone_from(&all);
@@ -325,6 +354,6 @@ impl<'a> Descent<'a> {
             highest = if greatest > 0.0 { greatest } else { f64::INFINITY };
             lowest = if least < 0.0 { least } else { f64::NEG_INFINITY };
         }
-        (config.max_passes, false)
+        Ok((config.max_passes, false))
     }
 }

@@ -32,6 +32,9 @@ pub const PALETTE: [RGBColor; 7] = [
     RGBColor(90, 90, 90),
 ];
 
+/// Pixels of the largest picture whose values stand in the numbers beside the figure: a photograph's would be a megabyte.
+const LARGEST_LISTED: usize = 128 * 128;
+
 /// A figure's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -320,6 +323,11 @@ impl Figure {
             Self::Pictures { pictures, .. } => {
                 out.push_str("picture,row,values\n");
                 for picture in pictures {
+                    if picture.width * picture.height > LARGEST_LISTED {
+                        let (width, height) = (picture.width, picture.height);
+                        let _ = writeln!(out, "{},,{width}x{height} pixels", quote(&picture.title));
+                        continue;
+                    }
                     let row = picture.pixels.len() / picture.height.max(1);
                     for (at, values) in picture.pixels.chunks(row.max(1)).enumerate() {
                         let values: Vec<String> = values.iter().map(u8::to_string).collect();
@@ -455,6 +463,13 @@ mod tests {
             );
             assert!(std::fs::metadata(folder.path().join(saved.png)).unwrap().len() > 1000);
         }
+    }
+
+    #[test]
+    fn of_a_photograph_the_numbers_say_the_size_only() {
+        let pictures = vec![Picture::grey("photo", &vec![vec![0.0; 200]; 150], [0.0, 1.0])];
+        let figure = Figure::Pictures { title: "p".to_owned(), columns: 1, pictures };
+        assert_eq!(figure.csv(), "picture,row,values\n\"photo\",,200x150 pixels\n");
     }
 
     #[test]
