@@ -149,8 +149,7 @@ fn iterations(finished: &Finished, folder: &Path) -> Result<Section> {
         groups,
     };
     let what = "Iterations of multiple-instance learning; the claims say what folds and objectness add where they were left out.";
-    let mut section =
-        section("Folds, objectness, iterations", &[what, &text.join(" ")].join(" ").trim_end().to_owned());
+    let mut section = section("Folds, objectness, iterations", [what, &text.join(" ")].join(" ").trim_end());
     let caption = "Thin lines are click seeds, bold lines their median.";
     section.figures.push(figure::save(&figure, folder, "iterations", caption)?);
     Ok(section)
