@@ -59,7 +59,12 @@ fn docs(root: &Path) -> Result<()> {
 }
 
 /// Runs cargo over all members; those whose second backend cannot be built here once more on their own, without it.
-pub(crate) fn everywhere(root: &Path, verb: &[&str], rest: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+pub(crate) fn everywhere(
+    root: &Path,
+    verb: &[&str],
+    rest: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<()> {
     let without = setup::without_opencv(root)?;
     let mut selections = vec![vec!["--workspace"]];
     for member in &without {

@@ -214,6 +214,11 @@ fn difference(folder: &Path, name: &str) -> Result<Option<String>> {
     if sources(&found) != sources(&expected) {
         return Ok(Some("its cells are not those of its program".into()));
     }
+    let outputs = |cell: &Value| cell["outputs"].as_array().is_some_and(|outputs| !outputs.is_empty());
+    if !found["cells"].as_array().into_iter().flatten().any(outputs) {
+        eprintln!("note: {name}.ipynb was never run; `cargo xtask notebooks {name}` runs it");
+        return Ok(None);
+    }
     Ok(problem(&found))
 }
 
