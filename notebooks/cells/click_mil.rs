@@ -38,7 +38,7 @@ pub(crate) fn run() -> Result<()> {
     let picture = dataset.pictures[dataset.picture("377575").expect("an image of the set")].clone();
     let photograph = image::open(&picture.file)?.to_rgb8();
     let edges = EdgeMap::of_image(&photograph)?;
-    let config = Config { max_boxes: 2000, ..Config::default() };
+    let config = Config { max_boxes: 2000, ..Config::authors() };
     let proposals = edge_boxes::propose(&edges, &config)?;
     {
         let mut drawn = photograph.clone();

@@ -93,7 +93,7 @@ pub(crate) fn run() -> Result<()> {
         .flat_map(|claim| &claim.parts)
         .filter_map(|part| {
             let difference = part.difference.as_ref()?;
-            let [low, high] = difference.ci;
+            let [low, high] = difference.ci95;
             let points = |x: f64| format!("{:+.2}", 100.0 * x);
             let interval = format!("{} [{}, {}]", points(difference.mean), points(low), points(high));
             Some([

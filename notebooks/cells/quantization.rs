@@ -28,10 +28,9 @@ pub(crate) fn run() -> Result<()> {
     let mut panels = Vec::new();
     for bits in [2, 3, 4] {
         let grid = Grid::absmax(bits);
-        let scale =
-            quantize(&weights, columns, &grid, Granularity::Tensor, &Fit::MinMax)?.parameters[0].scale;
+        let one = quantize(&weights, columns, &grid, Granularity::Tensor, &Fit::MinMax)?.parameters[0];
         let marks: Vec<f64> = (grid.lowest_code()..=grid.highest_code())
-            .map(|code| f64::from(grid.value(code) * scale))
+            .map(|code| f64::from(one.scale) * (f64::from(code) - f64::from(one.zero_point)))
             .collect();
         panels.push(Distribution::of(
             &weights,

@@ -69,7 +69,7 @@ pub(crate) fn run() -> Result<()> {
     let mut rows = Vec::new();
     for bits in [1, 2, 4] {
         let kmeans = KmeansConfig { centroids: 256, rounds: 4 };
-        let config = CodecConfig { bits, kmeans, held_out: 0.05, cells: Cells::Quantiles };
+        let config = CodecConfig { bits, kmeans, held_out: 0.05, cells: Cells::Quantile };
         let sample = &vectors.rows[..8000 * width];
         // ColBERT packs whole bytes: 48 of our 50 dimensions.
         let cut: Vec<f32> = sample.chunks(width).flat_map(|row| row[..48].to_vec()).collect();

@@ -147,7 +147,7 @@ impl Backbone {
     /// # Errors
     /// [`BackboneError::Roi`].
     pub fn pooled(&self, map: &FeatureMap, boxes: &[BoundingBox]) -> Result<Vec<f32>, BackboneError> {
-        let Config { enlarge, cells, pooling } = self.config;
+        let Config { enlarge, cells, pooling, .. } = self.config;
         Ok(map.described(boxes, enlarge / STRIDE, cells, pooling)?)
     }
 
