@@ -71,9 +71,9 @@ pub(crate) fn run() -> Result<()> {
         let kmeans = KmeansConfig { centroids: 256, rounds: 4 };
         let config = CodecConfig { bits, kmeans, held_out: 0.05, cells: Cells::Quantile };
         let sample = &vectors.rows[..8000 * width];
-        // ColBERT packs whole bytes: 48 of our 50 dimensions.
-        let cut: Vec<f32> = sample.chunks(width).flat_map(|row| row[..48].to_vec()).collect();
-        let codec = Codec::train(&cut, 48, &config, 1)?;
+        // The codes of a vector fill whole words: 32 of our 50 dimensions.
+        let cut: Vec<f32> = sample.chunks(width).flat_map(|row| row[..32].to_vec()).collect();
+        let codec = Codec::train(&cut, 32, &config, 1)?;
         let restored = codec.decompress(&codec.compress(&cut)?)?;
         let cosine = |a: &[f32], b: &[f32]| {
             let [mut ab, mut aa, mut bb] = [0.0_f64; 3];
@@ -83,11 +83,11 @@ pub(crate) fn run() -> Result<()> {
             }
             ab / (aa * bb).sqrt().max(1e-12)
         };
-        let mean = cut.chunks(48).zip(restored.chunks(48)).map(|(a, b)| cosine(a, b)).sum::<f64>() / 8000.0;
+        let mean = cut.chunks(32).zip(restored.chunks(32)).map(|(a, b)| cosine(a, b)).sum::<f64>() / 8000.0;
         rows.push([
             format!("{bits}"),
             format!("{}", codec.vector_bytes()),
-            format!("{}", 48 * 4),
+            format!("{}", 32 * 4),
             format!("{mean:.4}"),
         ]);
     }

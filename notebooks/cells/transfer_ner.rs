@@ -50,11 +50,11 @@ pub(crate) fn run() -> Result<()> {
     //
     // Xie et al. (2018) translate the source's words. Two spaces of word vectors are nearly rotations of one another; words that are written
     // alike in both give the pairs $(x_i, y_i)$, and Procrustes the orthogonal $W = U V^\top$ with $U \Sigma V^\top = \mathrm{SVD}(Y^\top X)$.
-    // Half a million tokens of Wikipedia make poor vectors, so look at the direction, not at the level.
+    // Half a million tokens of Wikipedia make poor vectors (5,000 words of each), so look at the direction, not at the level.
     // %%
     let folder = notebooks::data_set("wikineural-vec50")?.folder;
-    let english = Vectors::read(&folder.join("wikineural.en.50.vec.gz"), Wanted::All, None)?;
-    let spanish = Vectors::read(&folder.join("wikineural.es.50.vec.gz"), Wanted::All, None)?;
+    let english = Vectors::read(&folder.join("wikineural.en.50.vec.gz"), Wanted::First(5000), None)?;
+    let spanish = Vectors::read(&folder.join("wikineural.es.50.vec.gz"), Wanted::First(5000), None)?;
     let truth = Dictionary::read(&notebooks::data_set("freedict-bilingual")?.folder.join("en-es.tsv"))?;
     let pairs = identical(&english, &spanish);
     println!(

@@ -124,7 +124,7 @@ mod tests {
             let mut pipe = Vec::new();
             write_reply(&mut pipe, &reply).unwrap();
             assert_eq!(read_reply(&mut &pipe[..]).unwrap(), reply);
-            assert!(read_reply(&mut &pipe[..pipe.len() - 1]).is_err());
+            assert!(read_reply(&mut &pipe[..pipe.len() - 2]).is_err());
         }
     }
 }
