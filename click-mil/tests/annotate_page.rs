@@ -1,6 +1,6 @@
 //! The page in a browser: a person clicks, uses the keyboard, takes back, loses the server and goes on. Left out, with a message,
 //! where there is no Chromium.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod browser;
 mod page;

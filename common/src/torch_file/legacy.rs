@@ -13,8 +13,11 @@ const MAGIC: usize = 15;
 /// Version of the format; there was only one.
 const VERSION: i64 = 1001;
 
-/// Tensors of a file, and where the numbers of each storage are, as `data/NAME`.
-pub(super) fn read(file: &File, length: u64) -> Result<(Vec<Entry>, HashMap<String, Range<u64>>), String> {
+/// Bytes of the file with the numbers of each storage, as `data/NAME`.
+type Places = HashMap<String, Range<u64>>;
+
+/// Tensors of a file, and where their numbers are.
+pub(super) fn read(file: &File, length: u64) -> Result<(Vec<Entry>, Places), String> {
     let start = read_place(file, &(0..length.min(PICKLE))).map_err(|error| error.to_string())?;
     let mut rest = start.get(MAGIC..).unwrap_or_default();
     let [version, system] = [(); 2].map(|()| Pickle::parse_next(&mut rest));
@@ -28,7 +31,7 @@ pub(super) fn read(file: &File, length: u64) -> Result<(Vec<Entry>, HashMap<Stri
     let names = storages(&Pickle::parse_next(&mut rest)?)?;
     let mut at = (start.len() - rest.len()) as u64;
     let types: HashMap<&str, Dtype> = value.nodes.iter().filter_map(storage).collect();
-    let mut places = HashMap::new();
+    let mut places = Places::new();
     for name in names {
         let dtype = types.get(&*name).ok_or_else(|| format!("storage `{name}` belongs to no tensor"))?;
         let cut = || format!("it ends before storage `{name}` is whole");

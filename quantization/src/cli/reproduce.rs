@@ -110,7 +110,7 @@ fn carry_through(
 ) -> Result<Option<Report>> {
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     if !generated.is_empty() {
-        places.root = conduct.generated(|root| Ok(generate(root)?))?;
+        places.root = conduct.generated(generate)?;
     }
     if let Some(encoder) = &places.encoder {
         conduct.order(["--minilm".to_owned(), encoder.display().to_string()]);
