@@ -83,7 +83,7 @@ pub(crate) fn run() -> Result<()> {
     // %% [markdown]
     // ## What a verdict rests on
     //
-    // The difference of each part with its 95 % interval stands in the report. Here are those of the one experiment, Majority-or-Minority
+    // The difference of each part with its 95 % interval stands in the report. Here are those of one experiment, Majority-or-Minority
     // learning, as an example: numbers in points of F1.
     // %%
     let mom = notebooks::report("ner-mom")?;
