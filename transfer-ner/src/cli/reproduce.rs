@@ -29,9 +29,9 @@ pub(super) struct Arguments {
 enum PresetName {
     /// Two pairs, three seeds: within two minutes on two cores, indicative only
     Quick,
-    /// The verdict preset: four pairs, five seeds with three samples each, within 30 minutes on two cores
+    /// The verdict preset: all pairs, five seeds with three samples each, within an hour on two cores
     Cpu,
-    /// Networks and schedule of the release, all sizes, both encoders, segmentation: for a GPU
+    /// Networks and schedule of the release, all sizes: for a GPU
     Full,
 }
 

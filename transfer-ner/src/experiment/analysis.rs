@@ -94,6 +94,10 @@ impl Finished {
                 };
                 (gain(&part.a), gain(&part.b))
             }
+            "encoder_and_words" => (
+                self.f1(&with_encoder(&part.setting), &part.a).to_vec(),
+                self.f1(&part.setting, &part.b).to_vec(),
+            ),
             "selection" => {
                 let of = |metric: &str| self.values.of(&part.setting, "f", metric).to_vec();
                 (of("best_test_f1"), of("micro_f1"))

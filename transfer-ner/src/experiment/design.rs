@@ -134,7 +134,7 @@ impl Design {
         }
     }
 
-    /// The verdict preset: within 30 minutes on two cores.
+    /// The verdict preset: within an hour on two cores.
     pub fn cpu() -> Self {
         Self {
             preset: Preset::Cpu,
@@ -143,18 +143,25 @@ impl Design {
             tuning_seeds: vec![1000, 1001],
             epsilons: vec![1.0, 0.3, 5.0],
             settings: vec![
+                setting(Pair::Es, 10, &FIVE),
                 setting(Pair::Es, 50, &CURVE),
                 setting(Pair::Es, 100, &[&ABLATION[..], &OTHERS].concat()),
                 setting(Pair::Es, 200, &FIVE),
+                setting(Pair::Es, 500, &FIVE),
                 setting(Pair::Es, 1000, &CURVE),
                 setting(Pair::Es, 0, &["direct", "cheap", "align"]),
                 setting(Pair::Pt, 50, &FIVE),
                 setting(Pair::Pt, 200, &FIVE),
+                setting(Pair::Pt, 1000, &FIVE),
                 setting(Pair::Pt, 0, &["direct", "cheap"]),
-                setting(Pair::Btc, 50, &FIVE),
+                setting(Pair::Btc, 50, &[&FIVE[..], &["init", "mult"]].concat()),
                 setting(Pair::Btc, 200, &[&FIVE[..], &["init", "adapt"]].concat()),
                 setting(Pair::Wnut, 50, &FIVE),
                 setting(Pair::Wnut, 200, &FIVE),
+                setting(Pair::BtcMinilm, 50, &[&FIVE[..], &["init", "mult"]].concat()),
+                setting(Pair::WnutMinilm, 50, &FIVE),
+                setting(Pair::Ja, 200, &SEGMENTATION),
+                setting(Pair::Ja, 1000, &SEGMENTATION),
             ],
             sizes: Sizes { source: 2000, dev: 150, test: 400 },
             scale: Scale { paper: false, updates: 80, rounds: 4, learning_rate: 1e-2 },
@@ -173,9 +180,7 @@ impl Design {
         settings.push(setting(Pair::Es, 0, &["direct", "cheap", "align"]));
         settings.push(setting(Pair::Pt, 0, &["direct", "cheap"]));
         settings.push(setting(Pair::Btc, 200, &["init", "adapt"]));
-        settings.extend(
-            [50, 200, 1000].map(|n| setting(Pair::BtcMinilm, n, &[&FIVE[..], &["init", "mult"]].concat())),
-        );
+        settings.extend([50, 200, 1000].map(|n| setting(Pair::BtcMinilm, n, &FIVE)));
         settings.extend([50, 200, 1000].map(|n| setting(Pair::WnutMinilm, n, &FIVE)));
         settings.extend([200, 1000, usize::MAX].map(|n| setting(Pair::Ja, n, &SEGMENTATION)));
         Self {
