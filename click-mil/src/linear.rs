@@ -1,12 +1,14 @@
-//! Linear detectors: one machine per class on the features of proposals, as multiple-instance learning ends with, trained from any
-//! windows. Boxes are the proposals themselves.
+//! Linear detectors, as R-CNN ends with (Girshick et al. 2014): one machine per class on the features of proposals, trained from any
+//! windows. Negatives are proposals of all images that overlap no window of the class by 0.3 or more. Boxes are the proposals themselves.
+
+use std::collections::HashSet;
 
 use crate::edge_boxes::Proposal;
 use crate::evaluate::Detection;
 use crate::features::FeatureStore;
 use crate::geometry::BoundingBox;
 use crate::mil;
-use crate::negatives::Negatives;
+use crate::negatives::{Negatives, Source};
 use crate::nms::thin_out;
 use crate::svm::{self, Examples, Svm, SvmError};
 
@@ -15,9 +17,23 @@ use crate::svm::{self, Examples, Svm, SvmError};
 pub struct ClassWindows {
     /// Features of windows with an object, a row each.
     pub positive: Vec<Vec<f32>>,
-    /// Images without the class, by place; their proposals are the negatives.
+    /// Images whose proposals are the negatives, by place.
     pub negative: Vec<usize>,
+    /// Proposals of these images that are none, by image and place: those on an object.
+    pub kept_out: HashSet<(usize, usize)>,
 }
+
+impl ClassWindows {
+    /// Keeps proposals of an image out of the negatives where they overlap `object`, a window of the class, by 0.3 or more (Girshick
+    /// et al. 2014, section 2.3).
+    pub fn keep_out(&mut self, image: usize, proposals: &[Proposal], object: &BoundingBox) {
+        let on_object = |(_, proposal): &(usize, &Proposal)| proposal.bbox.iou(object) >= BACKGROUND_BELOW;
+        self.kept_out.extend(proposals.iter().enumerate().filter(on_object).map(|(place, _)| (image, place)));
+    }
+}
+
+/// Overlap with every object of the class below which a proposal is background. Girshick et al. 2014: 0.3.
+const BACKGROUND_BELOW: f64 = 0.3;
 
 /// One machine per class; none for a class that could not be learned, which is never found.
 #[derive(Clone, Debug)]
@@ -82,7 +98,8 @@ fn machine(
     rounds: usize,
     run_seed: u64,
 ) -> Result<Svm, SvmError> {
-    let mut negatives = Negatives::random(features, &class.negative, config.random_negatives, run_seed);
+    let source = Source { features, images: &class.negative, kept_out: &class.kept_out };
+    let mut negatives = Negatives::random(source, config.random_negatives, run_seed);
     let mut round = 0;
     loop {
         let mut rows: Vec<f32> = class.positive.concat();
@@ -94,7 +111,7 @@ fn machine(
         if round == rounds {
             return Ok(svm);
         }
-        negatives.mine(features, &class.negative, config.hard_negatives, &svm);
+        negatives.mine(source, config.hard_negatives, &svm);
         round += 1;
     }
 }
@@ -114,6 +131,7 @@ mod tests {
         let class = |row: [f32; 2], negative: usize| ClassWindows {
             positive: vec![row.to_vec(); 3],
             negative: vec![negative],
+            ..ClassWindows::default()
         };
         let classes = [class(left, 1), class(right, 0)];
         let detector = LinearDetector::train(&features, &classes, &mil::Config::usual(), 1, 3).unwrap();
@@ -122,8 +140,29 @@ mod tests {
         assert_eq!(found.len(), 2, "one box of each class");
         assert_eq!((found[0].class, found[0].picture, found[0].bbox.x0), (1, 7, 0.0));
         assert!(found[0].score > 0.0 && found[1].score < 0.0);
-        let none = ClassWindows { positive: vec![], negative: vec![0] };
+        let none = ClassWindows { negative: vec![0], ..ClassWindows::default() };
         let detector = LinearDetector::train(&features, &[none], &mil::Config::usual(), 0, 3).unwrap();
         assert!(detector.detect(&features, 1, &[proposal(0.0), proposal(1.0)], 7, 0.3, 10).is_empty());
+    }
+
+    #[test]
+    fn a_piece_of_the_object_is_learned_to_be_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = StoreWriter::create(&folder.path().join("f"), 2).unwrap();
+        let (whole, piece, empty) = ([0.8, 0.6], [1.0, 0.0], [0.0, 1.0]);
+        [[whole, piece], [empty, empty]].iter().for_each(|rows| writer.push(&rows.concat()).unwrap());
+        let features = writer.finish().unwrap();
+        let proposal = |side: f64| Proposal { bbox: BoundingBox::new(0.0, 0.0, side, side), score: 1.0 };
+        let proposals = [proposal(20.0), proposal(10.0)];
+        let mut class = ClassWindows { positive: vec![whole.to_vec()], ..ClassWindows::default() };
+        class.keep_out(0, &proposals, &proposals[0].bbox);
+        assert_eq!(class.kept_out, HashSet::from([(0, 0)]), "a quarter of the object is background");
+        let best_of = |negative: &[usize]| {
+            let class = ClassWindows { negative: negative.to_vec(), ..class.clone() };
+            let detector = LinearDetector::train(&features, &[class], &mil::Config::usual(), 3, 3).unwrap();
+            detector.detect(&features, 0, &proposals, 0, 0.3, 1)[0].bbox
+        };
+        assert_eq!(best_of(&[1]), proposals[1].bbox, "from other images alone the piece looks better");
+        assert_eq!(best_of(&[0, 1]), proposals[0].bbox);
     }
 }

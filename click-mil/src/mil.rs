@@ -9,7 +9,7 @@
 //! ```
 //! An image's window is never chosen by a machine that was trained on that window: else the first one would stay.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use common::seed;
 use rand::seq::SliceRandom;
@@ -20,7 +20,7 @@ use thiserror::Error;
 use crate::click_score::{Evidence, Widths};
 use crate::edge_boxes::Proposal;
 use crate::features::FeatureStore;
-use crate::negatives::{Negatives, Window};
+use crate::negatives::{Negatives, Source, Window};
 use crate::svm::{self, Examples, Svm, SvmError};
 
 /// How to look for objects.
@@ -195,9 +195,14 @@ pub fn localise(bags: &Bags<'_>, config: &Config, run_seed: u64) -> Result<Local
         if changed[iteration] < config.stop_below || iteration + 1 == config.iterations.max(1) {
             return Ok(Localised { chosen: all, svm, changed });
         }
-        search.negatives.mine(bags.features, bags.negative, config.hard_negatives, &svm);
+        search.negatives.mine(source(bags, &HashSet::new()), config.hard_negatives, &svm);
     }
     unreachable!("the last iteration returns")
+}
+
+/// Any window of an image without the class.
+fn source<'a>(bags: &Bags<'a>, kept_out: &'a HashSet<Window>) -> Source<'a> {
+    Source { features: bags.features, images: bags.negative, kept_out }
 }
 
 struct Search<'a> {
@@ -219,7 +224,7 @@ struct Rows {
 
 impl<'a> Search<'a> {
     fn new(bags: &'a Bags<'a>, config: &'a Config, run_seed: u64) -> Self {
-        let negatives = Negatives::random(bags.features, bags.negative, config.random_negatives, run_seed);
+        let negatives = Negatives::random(source(bags, &HashSet::new()), config.random_negatives, run_seed);
         let chosen = vec![None; bags.positive.len()];
         Self { bags, config, chosen, negatives, multipliers: HashMap::new() }
     }

@@ -12,17 +12,32 @@ const DESIGN: &str = "design.json";
 
 /// How much of an experiment is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// Little data, few seeds: a look, never a verdict.
+    /// Little data, few seeds: within two minutes on two cores, indicative only.
     Quick,
-    /// At least five seeds: the verdict preset.
+    /// The verdict preset: five seeds or more.
     Cpu,
     /// Larger networks, more data and seeds: for a GPU.
     Full,
 }
 
 impl Preset {
+    /// What belongs to it, of three.
+    pub fn choose<T>(
+        self,
+        quick: impl FnOnce() -> T,
+        cpu: impl FnOnce() -> T,
+        full: impl FnOnce() -> T,
+    ) -> T {
+        match self {
+            Self::Quick => quick(),
+            Self::Cpu => cpu(),
+            Self::Full => full(),
+        }
+    }
+
     /// Name as it is typed.
     pub fn name(self) -> &'static str {
         match self {

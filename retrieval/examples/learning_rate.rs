@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use retrieval::experiment::design::{Arm, Preset};
+use retrieval::experiment::design::{Amount, Arm, Preset};
 use retrieval::experiment::development_quality;
 use retrieval::training::config::{Optimiser, TrainConfig};
 use tch::Device;
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
 
 /// The arm's recipe at another learning rate.
 fn at(arm: Arm, rate: f64, factor: f64) -> TrainConfig {
-    let mut config = arm.config(Preset::Cpu.amount().steps);
+    let mut config = arm.config(Amount::of(Preset::Cpu).steps);
     config.evaluate_at.clear();
     match &mut config.optimiser {
         Optimiser::LinearDecay { learning_rate, .. } => *learning_rate = rate,

@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
-use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing, steady};
+use clap::Args;
+use common::claims;
+use common::cli::reproduce::{self, Conduct, Experiment, Options, WorkerOptions, missing, steady};
 use common::outcome::{Outcome, repeat_check};
 use common::report::Report;
-use common::workers::serve;
-use common::{claims, interrupt};
 use tch::Device;
 
 use crate::experiment::design::{Design, Job, Preset};
@@ -19,21 +18,11 @@ use crate::experiment::{Finished, report, stand_in};
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How much to run
+    /// How much to run; `cpu` takes an hour of processor time
     #[arg(long, value_enum, default_value = "quick")]
-    preset: PresetName,
+    preset: Preset,
     #[command(flatten)]
     options: Options,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PresetName {
-    /// 48 images, two click seeds: within a minute, indicative only
-    Quick,
-    /// The verdict preset: three sets, detectors on one, 16 minutes of processor time
-    Cpu,
-    /// All arms and sweeps, more proposals, folds, steps and seeds: for a GPU
-    Full,
 }
 
 /// Options of the hidden `worker`.
@@ -47,21 +36,13 @@ pub(super) struct WorkerArguments {
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
-    // The parent decides when to stop: a worker finishes its job.
-    interrupt::listen();
-    tch::set_num_threads(1);
     let options = &arguments.options;
     let mut lab = Lab::new(options.data.clone(), arguments.features.clone(), options.device.open()?);
-    let work = |job: &Job| lab.carry_out(job).map_err(|error| format!("{error:#}"));
-    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
+    reproduce::work(|job: &Job| lab.carry_out(job))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let design = match arguments.preset {
-        PresetName::Quick => Design::quick(),
-        PresetName::Cpu => Design::cpu(),
-        PresetName::Full => Design::full(),
-    };
+    let design = arguments.preset.choose(Design::quick, Design::cpu, Design::full);
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     let experiment = Experiment::of("click-mil", env!("CARGO_MANIFEST_DIR"), design.preset.name());
     let options = &arguments.options;

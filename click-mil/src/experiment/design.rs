@@ -62,7 +62,7 @@ pub struct Design {
     pub preset: Preset,
     /// Seeds of the clicks: the units of replication.
     pub click_seeds: Vec<u64>,
-    /// Folds and negatives of each click seed: runs that are averaged. Detectors are trained for the first only.
+    /// Folds, negatives and detectors of each click seed: runs that are averaged.
     pub fold_seeds: Vec<u64>,
     /// Data sets.
     pub sets: Vec<Set>,
@@ -188,13 +188,6 @@ fn all_sets() -> Vec<Set> {
     vec![mix, coco, cells]
 }
 
-/// Arms that the verdict preset leaves to `full`: with them it takes twice as long.
-const LEFT_OUT: [(&str, &[&[&str]]); 3] = [
-    (MIX, &[&["click-1-folds", "labels-objectness", "click-1-objectness"], &AREAS, &ERRORS, &SIGMAS]),
-    (COCO, &[&["middle", "click-2"]]),
-    (CELLS, &[&["middle", "click-2"]]),
-];
-
 impl Design {
     /// A look within a minute: two click seeds, few images.
     pub fn quick() -> Self {
@@ -220,21 +213,13 @@ impl Design {
 
     /// The verdict preset.
     pub fn cpu() -> Self {
-        let mut sets = all_sets();
-        for set in &mut sets {
-            let lists =
-                || LEFT_OUT.iter().filter(|(name, _)| *name == set.name).flat_map(|(_, lists)| *lists);
-            let left_out: Vec<&str> = lists().flat_map(|list| list.iter().copied()).collect();
-            set.arms.retain(|arm| !left_out.contains(&&**arm));
-        }
-        sets.retain(|set| !set.arms.is_empty());
         Self {
             preset: Preset::Cpu,
             click_seeds: (101..=105).collect(),
             fold_seeds: vec![1, 2],
-            pictures: sets.iter().any(|set| set.name == COCO),
-            sets,
-            sizes: Sizes { folds: 4, iterations: 4, mining: 3, head_steps: 400, head_images: 2 },
+            pictures: true,
+            sets: all_sets(),
+            sizes: Sizes { folds: 4, iterations: 4, mining: 3, head_steps: 1500, head_images: 4 },
         }
     }
 
@@ -269,17 +254,10 @@ impl Design {
 
     /// Runs of all arms, and the pictures.
     pub fn learning(&self) -> Vec<Job> {
-        // Arm by arm: those with detectors first, then those that claims about every set compare, then the rest.
-        let rank = |set: &Set, arm: &String| match &**arm {
-            _ if set.detectors.contains(arm) => 0,
-            "middle" | "click-2" => 3,
-            arm if LEVELS.contains(&arm) => 1,
-            arm if WITHOUT.contains(&arm) || AREAS.contains(&arm) => 2,
-            _ => 4,
-        };
+        // Arm by arm: those with detectors first, for they take longest.
         let mut ordered: Vec<(&Set, &String)> =
             self.sets.iter().flat_map(|set| set.arms.iter().map(move |arm| (set, arm))).collect();
-        ordered.sort_by_key(|(set, arm)| rank(set, arm));
+        ordered.sort_by_key(|(set, arm)| !set.detectors.contains(arm));
         let mut jobs = Vec::new();
         for (set, arm) in ordered {
             for &click in &self.click_seeds {
@@ -294,9 +272,7 @@ impl Design {
     }
 
     fn job(&self, work: Work, set: &Set, arm: &str, click_seed: u64, fold_seed: u64) -> Job {
-        // Detectors learn from the windows of the first fold seed.
-        let first = self.fold_seeds.first() == Some(&fold_seed);
-        let detect = work == Work::Learn && first && set.detectors.iter().any(|known| known == arm);
+        let detect = work == Work::Learn && set.detectors.iter().any(|known| known == arm);
         let set = Set { arms: vec![], detectors: vec![], ..set.clone() };
         Job { work, set, arm: arm.to_owned(), part: 0, click_seed, fold_seed, detect, sizes: self.sizes }
     }

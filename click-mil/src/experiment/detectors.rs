@@ -81,16 +81,15 @@ pub(super) fn head(world: &World, job: &Job, windows: &Windows, device: Device) 
 }
 
 fn linear(world: &World, job: &Job, windows: &Windows) -> Result<LinearDetector> {
-    let mut classes = vec![ClassWindows::default(); world.dataset.classes.len()];
+    let every = ClassWindows { negative: windows.images.clone(), ..ClassWindows::default() };
+    let mut classes = vec![every; world.dataset.classes.len()];
     for &(image, class, window) in &windows.last {
-        classes[class].positive.push(match window {
-            Window::Proposal(at) => world.features.row(image, at),
-            Window::Drawn(bbox) => world.describe(image, &[bbox])?.remove(0),
-        });
-    }
-    for (class, own) in classes.iter_mut().enumerate() {
-        let without = windows.images.iter().filter(|&&image| !world.dataset.pictures[image].has(class));
-        own.negative = without.copied().collect();
+        let (features, bbox) = match window {
+            Window::Proposal(at) => (world.features.row(image, at), world.proposals[image][at].bbox),
+            Window::Drawn(bbox) => (world.describe(image, &[bbox])?.remove(0), bbox),
+        };
+        classes[class].positive.push(features);
+        classes[class].keep_out(image, &world.proposals[image], &bbox);
     }
     let config = mil_config(job, &Arm::named(&job.arm));
     Ok(LinearDetector::train(&world.features, &classes, &config, job.sizes.mining, run_seed(job, 0))?)

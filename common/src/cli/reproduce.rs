@@ -16,7 +16,7 @@ use crate::device::{self, Choice};
 use crate::nn::gemm;
 use crate::report::{Circumstances, Report, claim_table, publish};
 use crate::run::{Run, Status};
-use crate::workers::{Job, Workers};
+use crate::workers::{Job, Workers, serve};
 use crate::{data, interrupt, progress};
 
 /// Options of every `reproduce` besides its preset.
@@ -75,6 +75,18 @@ impl WorkerOptions {
     pub fn seeds(&self, declared: Vec<u64>) -> Vec<u64> {
         self.seeds.clone().map_or(declared, |seeds| seeds.0)
     }
+}
+
+/// Carries out jobs from standard input until it ends, as the hidden `worker` does. The parent decides when to stop: a worker
+/// finishes its job. One thread each: the parent starts as many as there are cores to use.
+///
+/// # Errors
+/// Broken pipes; a job that fails is answered.
+pub fn work<J: Job>(mut carry_out: impl FnMut(&J) -> Result<J::Outcome>) -> Result<()> {
+    interrupt::listen();
+    tch::set_num_threads(1);
+    let answer = |job: &J| carry_out(job).map_err(|error| format!("{error:#}"));
+    Ok(serve(std::io::stdin().lock(), std::io::stdout(), answer)?)
 }
 
 /// What workers that train need in their environment: each would time the matrix libraries anew, and equal runs could get

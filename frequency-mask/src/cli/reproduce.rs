@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
-use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing_each, steady};
+use clap::Args;
+use common::claims;
+use common::cli::reproduce::{self, Conduct, Experiment, Options, WorkerOptions, missing_each, steady};
 use common::outcome::{Outcome, repeat_check};
 use common::report::Report;
-use common::workers::serve;
-use common::{claims, interrupt};
 use tch::Device;
 
 use crate::experiment::design::{Design, Job, Preset};
@@ -19,21 +18,11 @@ use crate::experiment::{Finished, report};
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How much to train
+    /// How much to run; `cpu` takes an hour of processor time
     #[arg(long, value_enum, default_value = "quick")]
-    preset: PresetName,
+    preset: Preset,
     #[command(flatten)]
     options: Options,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PresetName {
-    /// One training generator, two seeds: about a minute on two cores, indicative only
-    Quick,
-    /// The verdict preset: all arms, five seeds, about an hour of processor time
-    Cpu,
-    /// More images, longer training, ten seeds: for a GPU
-    Full,
 }
 
 /// Options of the hidden `worker`.
@@ -47,22 +36,14 @@ pub(super) struct WorkerArguments {
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
-    // The parent decides when to stop: a worker finishes its job.
-    interrupt::listen();
-    tch::set_num_threads(1);
     let options = &arguments.options;
     let device = options.device.open()?;
     let mut lab = Lab::new(options.data.clone(), options.generate, arguments.fakes.clone(), device);
-    let work = |job: &Job| lab.carry_out(job).map_err(|error| format!("{error:#}"));
-    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
+    reproduce::work(|job: &Job| lab.carry_out(job))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut design = match arguments.preset {
-        PresetName::Quick => Design::quick(),
-        PresetName::Cpu => Design::cpu(),
-        PresetName::Full => Design::full(),
-    };
+    let mut design = arguments.preset.choose(Design::quick, Design::cpu, Design::full);
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     let options = &arguments.options;
     let mut experiment =

@@ -3,12 +3,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
-use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing_each, steady};
+use clap::Args;
+use common::claims;
+use common::cli::reproduce::{self, Conduct, Experiment, Options, WorkerOptions, missing_each, steady};
 use common::outcome::{Outcome, Values, repeat_check};
 use common::report::Report;
-use common::workers::{Job as _, serve};
-use common::{claims, interrupt};
+use common::workers::Job as _;
 use tch::Device;
 
 use crate::experiment::design::{Design, Job, Preset};
@@ -17,21 +17,11 @@ use crate::experiment::{CHOOSING, DATA_SETS, Finished, Worker, choose, companion
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How much to train
+    /// How much to run; `cpu` takes a quarter of an hour on two idle cores
     #[arg(long, value_enum, default_value = "quick")]
-    preset: PresetName,
+    preset: Preset,
     #[command(flatten)]
     options: Options,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PresetName {
-    /// Two seeds, the main arms, a short schedule: within a minute on two cores, indicative only
-    Quick,
-    /// The verdict preset: five seeds, all arms, a learning-rate sweep; within a quarter of an hour on two idle cores
-    Cpu,
-    /// Larger images, networks, captions and batches: for a GPU
-    Full,
 }
 
 /// Options of `worker`.
@@ -49,13 +39,9 @@ pub(super) struct WorkerArguments {
 /// # Errors
 /// A device that is not there, broken pipes.
 pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
-    // The parent decides when to stop: a worker finishes its job.
-    interrupt::listen();
-    tch::set_num_threads(1);
     let device = arguments.options.device.open()?;
     let mut worker = Worker::new(arguments.bases.clone());
-    let work = |job: &Job| worker.carry_out(job, device).map_err(|error| format!("{error:#}"));
-    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
+    reproduce::work(|job: &Job| worker.carry_out(job, device))
 }
 
 /// Carries the experiment out and writes its report.
@@ -63,11 +49,7 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
 /// # Errors
 /// Missing data, failed jobs, an unwritable folder.
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut design = match arguments.preset {
-        PresetName::Quick => Design::quick(),
-        PresetName::Cpu => Design::cpu(),
-        PresetName::Full => Design::full(),
-    };
+    let mut design = arguments.preset.choose(Design::quick, Design::cpu, Design::full);
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     let options = &arguments.options;
     let mut experiment =

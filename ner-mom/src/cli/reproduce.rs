@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
-use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing_each};
+use clap::Args;
+use common::claims;
+use common::cli::reproduce::{self, Conduct, Experiment, Options, WorkerOptions, missing_each};
 use common::nn::gemm;
 use common::report::Report;
-use common::workers::{Workers, serve};
-use common::{claims, interrupt};
+use common::workers::Workers;
 use tch::Device;
 
 use crate::experiment::design::{Design, Job, Preset};
@@ -19,39 +19,21 @@ use crate::experiment::{Corpora, Finished, carry_out, choose, report};
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How much to train
+    /// How much to run; `cpu` takes at most 45 minutes on two cores
     #[arg(long, value_enum, default_value = "quick")]
-    preset: PresetName,
+    preset: Preset,
     #[command(flatten)]
     options: Options,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PresetName {
-    /// Two corpora, three seeds: within two minutes on two cores, indicative only
-    Quick,
-    /// The verdict preset: at most 45 minutes on two cores
-    Cpu,
-    /// All training sentences, ten seeds, wide networks: for a GPU
-    Full,
-}
-
 pub(super) fn work(arguments: &WorkerOptions) -> Result<()> {
-    // The parent decides when to stop: a worker finishes its job.
-    interrupt::listen();
-    tch::set_num_threads(1);
     let device = arguments.device.open()?;
     let mut corpora = Corpora::below(arguments.data.clone(), arguments.generate);
-    let work = |job: &Job| carry_out(job, &mut corpora, device).map_err(|error| format!("{error:#}"));
-    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
+    reproduce::work(|job: &Job| carry_out(job, &mut corpora, device))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut design = match arguments.preset {
-        PresetName::Quick => Design::quick(),
-        PresetName::Cpu => Design::cpu(),
-        PresetName::Full => Design::full(),
-    };
+    let mut design = arguments.preset.choose(Design::quick, Design::cpu, Design::full);
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     let options = &arguments.options;
     let mut experiment =

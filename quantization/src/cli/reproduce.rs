@@ -4,22 +4,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
-use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing, steady};
+use clap::Args;
+use common::cli::reproduce::{self, Conduct, Experiment, Options, WorkerOptions, missing, steady};
 use common::outcome::{Outcome, repeat_check};
 use common::report::Report;
-use common::workers::{Job as _, Workers, serve};
-use common::{claims, data, interrupt};
+use common::workers::{Job as _, Workers};
+use common::{claims, data};
 
-use crate::experiment::design::{Job, Preset, Study};
+use crate::experiment::design::{self, Job, Preset, Study};
 use crate::experiment::{DATA_SETS, ENCODER, Finished, Places, QUESTIONS, carry_out, generate, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How much to run
+    /// How much to run; `cpu` takes at most 45 minutes on two cores
     #[arg(long, value_enum, default_value = "quick")]
-    preset: PresetName,
+    preset: Preset,
     /// Folder of all-MiniLM-L6-v2 or another BERT sentence encoder, for the studies on one [default: `all-minilm-l6-v2` among
     /// the data sets, where it is there]
     #[arg(long, value_name = "FOLDER")]
@@ -29,16 +29,6 @@ pub(super) struct Arguments {
     only: Vec<String>,
     #[command(flatten)]
     options: Options,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PresetName {
-    /// Little text, one seed: within two minutes on two cores, indicative only
-    Quick,
-    /// The verdict preset: at most 45 minutes on two cores
-    Cpu,
-    /// Larger networks, ten seeds: for a GPU
-    Full,
 }
 
 /// Options of `worker`.
@@ -51,21 +41,13 @@ pub(super) struct WorkerArguments {
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
-    // The parent decides when to stop: a worker finishes its job.
-    interrupt::listen();
-    tch::set_num_threads(1);
     let WorkerOptions { data, device, .. } = &arguments.options;
     let places = Places { root: data.clone(), encoder: arguments.minilm.clone(), device: device.open()? };
-    let work = |job: &Job| carry_out(job, &places).map_err(|error| format!("{error:#}"));
-    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
+    reproduce::work(|job: &Job| carry_out(job, &places))
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let preset = match arguments.preset {
-        PresetName::Quick => Preset::Quick,
-        PresetName::Cpu => Preset::Cpu,
-        PresetName::Full => Preset::Full,
-    };
+    let preset = arguments.preset;
     let mut experiment = Experiment::of("quantization", env!("CARGO_MANIFEST_DIR"), preset.name());
     let options = &arguments.options;
     let root = options.data_root(&experiment);
@@ -77,10 +59,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if !generated.is_empty() {
         places.encoder = None; // stand-ins are for all data sets, and no encoder is among them
     }
-    let seeds = experiment.seeded(options, &preset.seeds(), &[])?;
-    let mut jobs = preset.jobs(&seeds);
+    let seeds = experiment.seeded(options, &design::seeds(preset), &[])?;
+    let mut jobs = design::jobs(preset, &seeds);
     if places.encoder.is_some() {
-        jobs.extend(preset.encoder_jobs());
+        jobs.extend(design::encoder_jobs(preset));
     }
     let wanted = |job: &Job| {
         arguments.only.is_empty() || arguments.only.iter().any(|text| job.describe().contains(text))

@@ -1,33 +1,12 @@
 //! What is run: the jobs of each preset.
 
+pub use common::run::Preset;
+
 use common::workers;
 use serde::{Deserialize, Serialize};
 
 use super::lab::{Amount, Subject};
 use common::outcome::Outcome;
-
-/// How much is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Little text, few seeds: a look within two minutes, never a verdict.
-    Quick,
-    /// All windows, five seeds: the verdict preset.
-    Cpu,
-    /// Larger networks, more steps, ten seeds: for a GPU.
-    Full,
-}
-
-impl Preset {
-    /// Name as it is typed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Cpu => "cpu",
-            Self::Full => "full",
-        }
-    }
-}
 
 /// Size of the language models that are trained with BitNet's layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,82 +150,82 @@ impl workers::Job for Job {
     }
 }
 
-impl Preset {
+impl Amount {
     /// Text per model.
-    pub fn amount(self) -> Amount {
-        match self {
-            Self::Quick => Amount { windows: 8, calibration: 8 },
-            Self::Cpu => Amount { windows: 128, calibration: 64 },
-            Self::Full => Amount { windows: 430, calibration: 128 },
+    pub fn of(preset: Preset) -> Self {
+        match preset {
+            Preset::Quick => Self { windows: 8, calibration: 8 },
+            Preset::Cpu => Self { windows: 128, calibration: 64 },
+            Preset::Full => Self { windows: 430, calibration: 128 },
         }
     }
+}
 
-    /// Training seeds.
-    pub fn seeds(self) -> Vec<u64> {
-        match self {
-            Self::Quick => vec![1],
-            Self::Cpu => (101..=105).collect(),
-            Self::Full => (1..=10).collect(),
-        }
+/// Training seeds.
+pub fn seeds(preset: Preset) -> Vec<u64> {
+    match preset {
+        Preset::Quick => vec![1],
+        Preset::Cpu => (101..=105).collect(),
+        Preset::Full => (1..=10).collect(),
     }
+}
 
-    /// The jobs on a sentence encoder, for those who have one.
-    pub fn encoder_jobs(self) -> Vec<Job> {
-        let mut studies = vec![Study::EncoderTypes];
-        let bits: &[u32] = if self == Self::Quick { &[4] } else { &[8, 4, 3, 2] };
-        studies.extend(bits.iter().map(|&bits| Study::EncoderWeights { bits }));
-        studies.into_iter().map(|study| Job { study, preset: self }).collect()
+/// The jobs on a sentence encoder, for those who have one.
+pub fn encoder_jobs(preset: Preset) -> Vec<Job> {
+    let mut studies = vec![Study::EncoderTypes];
+    let bits: &[u32] = if preset == Preset::Quick { &[4] } else { &[8, 4, 3, 2] };
+    studies.extend(bits.iter().map(|&bits| Study::EncoderWeights { bits }));
+    studies.into_iter().map(|study| Job { study, preset }).collect()
+}
+
+/// All other jobs, training with these seeds; those that take longest first, so that no worker idles at the end.
+pub fn jobs(preset: Preset, seeds: &[u64]) -> Vec<Job> {
+    use Subject::{Shakespeare, Stories};
+    let subjects = [Shakespeare, Stories];
+    let mut studies = Vec::new();
+    for subject in subjects {
+        studies.extend([4, 3, 2].map(|bits| Study::Gptq { subject, bits }));
+        studies.extend([8, 4, 3, 2].map(|bits| Study::Weights { subject, bits }));
+        studies.push(Study::Gguf { subject });
+        studies.extend([8, 6, 4].map(|bits| Study::Activations { subject, bits }));
     }
-
-    /// All other jobs, training with these seeds; those that take longest first, so that no worker idles at the end.
-    pub fn jobs(self, seeds: &[u64]) -> Vec<Job> {
-        use Subject::{Shakespeare, Stories};
-        let subjects = [Shakespeare, Stories];
-        let mut studies = Vec::new();
-        for subject in subjects {
-            studies.extend([4, 3, 2].map(|bits| Study::Gptq { subject, bits }));
-            studies.extend([8, 4, 3, 2].map(|bits| Study::Weights { subject, bits }));
-            studies.push(Study::Gguf { subject });
-            studies.extend([8, 6, 4].map(|bits| Study::Activations { subject, bits }));
-        }
-        if self == Self::Quick {
-            let light = |study: &Study| match study {
-                Study::Gptq { bits, .. } | Study::Weights { bits, .. } | Study::Activations { bits, .. } => {
-                    *bits == 4
-                }
-                _ => true,
-            };
-            studies.retain(light);
-        }
-        studies.extend(self.training(seeds));
-        studies.extend([Study::Memory, Study::Ternary, Study::Residual]);
-        studies.into_iter().map(|study| Job { study, preset: self }).collect()
-    }
-
-    fn training(self, seeds: &[u64]) -> Vec<Study> {
-        let mut studies = Vec::new();
-        for &seed in seeds {
-            for size in [Size::Large, Size::Small] {
-                studies.extend([Arm::Fp, Arm::B158, Arm::B1].map(|arm| Study::Bitnet { size, arm, seed }));
-            }
-            studies.push(Study::Ptq { seed });
-            studies.extend(QAT_BITS.map(|bits| Study::Qat { bits, seed }));
-            for bits in [6, 8, 10, 12, 14, 18] {
-                studies.push(Study::Lfq { bits, entropy: true, seed });
-            }
-            studies.extend([8, 12].map(|bits| Study::Lfq { bits, entropy: false, seed }));
-        }
+    if preset == Preset::Quick {
         let light = |study: &Study| match study {
-            Study::Bitnet { size, .. } => *size == Size::Small,
-            Study::Qat { bits, .. } => *bits == 2,
-            Study::Lfq { bits, .. } => *bits == 8,
+            Study::Gptq { bits, .. } | Study::Weights { bits, .. } | Study::Activations { bits, .. } => {
+                *bits == 4
+            }
             _ => true,
         };
-        if self == Self::Quick {
-            studies.retain(light);
-        }
-        studies
+        studies.retain(light);
     }
+    studies.extend(training(preset, seeds));
+    studies.extend([Study::Memory, Study::Ternary, Study::Residual]);
+    studies.into_iter().map(|study| Job { study, preset }).collect()
+}
+
+fn training(preset: Preset, seeds: &[u64]) -> Vec<Study> {
+    let mut studies = Vec::new();
+    for &seed in seeds {
+        for size in [Size::Large, Size::Small] {
+            studies.extend([Arm::Fp, Arm::B158, Arm::B1].map(|arm| Study::Bitnet { size, arm, seed }));
+        }
+        studies.push(Study::Ptq { seed });
+        studies.extend(QAT_BITS.map(|bits| Study::Qat { bits, seed }));
+        for bits in [6, 8, 10, 12, 14, 18] {
+            studies.push(Study::Lfq { bits, entropy: true, seed });
+        }
+        studies.extend([8, 12].map(|bits| Study::Lfq { bits, entropy: false, seed }));
+    }
+    let light = |study: &Study| match study {
+        Study::Bitnet { size, .. } => *size == Size::Small,
+        Study::Qat { bits, .. } => *bits == 2,
+        Study::Lfq { bits, .. } => *bits == 8,
+        _ => true,
+    };
+    if preset == Preset::Quick {
+        studies.retain(light);
+    }
+    studies
 }
 
 #[cfg(test)]
@@ -257,7 +236,7 @@ mod tests {
 
     #[test]
     fn jobs_are_told_apart_and_described_in_words() {
-        let jobs = Preset::Cpu.jobs(&Preset::Cpu.seeds());
+        let jobs = jobs(Preset::Cpu, &seeds(Preset::Cpu));
         let mut keys: Vec<String> = jobs.iter().map(Job::key).collect();
         keys.sort();
         keys.dedup();

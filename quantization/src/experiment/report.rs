@@ -12,6 +12,7 @@ use common::stats;
 
 use super::design::{Job, Preset, Study};
 use super::figures::{agreement_figure, clip_figure, frontier};
+use super::lab::Amount;
 use super::training_section::{bitnet, pictures, qat};
 use super::{DATA_SETS, ENCODER, Places, QUESTIONS};
 
@@ -45,7 +46,7 @@ pub fn report(
         }
         _ => format!(
             "{} windows of text per model, {seeds} seeds where something is trained.",
-            finished.preset.amount().windows
+            Amount::of(finished.preset).windows
         ),
     };
     let headline = match around.generated.is_empty() {
@@ -202,7 +203,7 @@ fn section(title: &str, intro: &str, outcomes: &[&Outcome], folder: &Path) -> Re
 }
 
 fn setup(preset: Preset) -> Vec<[String; 4]> {
-    let amount = preset.amount();
+    let amount = Amount::of(preset);
     let row = |what: &str, paper: &str, ours: String, why: &str| {
         [what.to_owned(), paper.to_owned(), ours, why.to_owned()]
     };

@@ -5,38 +5,28 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
-use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing, steady};
+use clap::Args;
+use common::claims;
+use common::cli::reproduce::{self, Conduct, Experiment, Options, WorkerOptions, missing, steady};
 use common::outcome::{Outcome, repeat_check};
 use common::report::Report;
-use common::workers::{Job as _, Workers, serve};
-use common::{claims, interrupt};
+use common::workers::{Job as _, Workers};
 
-use crate::experiment::design::{Job, Preset, Study};
+use crate::experiment::design::{self, Job, Preset, Study};
 use crate::experiment::{DATA_SETS, ENCODER, Finished, Places, Worker, generate, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How much to run
+    /// How much to run; `cpu` takes at most 45 minutes on two cores
     #[arg(long, value_enum, default_value = "quick")]
-    preset: PresetName,
+    preset: Preset,
     /// Folder of all-MiniLM-L6-v2 or another BERT encoder, for the claims on a pretrained one [default: `all-minilm-l6-v2`
     /// among the data sets]
     #[arg(long, value_name = "FOLDER")]
     encoder: Option<PathBuf>,
     #[command(flatten)]
     options: Options,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PresetName {
-    /// Little text, one seed: within two minutes on two cores, indicative only
-    Quick,
-    /// The verdict preset: at most 45 minutes on two cores
-    Cpu,
-    /// Larger networks, ten seeds: for a GPU
-    Full,
 }
 
 /// Options of `worker`.
@@ -49,9 +39,6 @@ pub(super) struct WorkerArguments {
 }
 
 pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
-    // The parent decides when to stop: a worker finishes its job.
-    interrupt::listen();
-    tch::set_num_threads(1);
     let WorkerOptions { data, device, .. } = &arguments.options;
     let mut places = Places {
         root: data.clone(),
@@ -60,29 +47,24 @@ pub(super) fn work(arguments: &WorkerArguments) -> Result<()> {
         seeds: vec![],
     };
     let mut worker = Worker::default();
-    let work = |job: &Job| {
-        places.seeds = arguments.options.seeds(job.preset.seeds());
-        worker.carry_out(job, &places).map_err(|error| format!("{error:#}"))
-    };
-    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
+    reproduce::work(|job: &Job| {
+        places.seeds = arguments.options.seeds(design::seeds(job.preset));
+        worker.carry_out(job, &places)
+    })
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let preset = match arguments.preset {
-        PresetName::Quick => Preset::Quick,
-        PresetName::Cpu => Preset::Cpu,
-        PresetName::Full => Preset::Full,
-    };
+    let preset = arguments.preset;
     let mut experiment = Experiment::of("retrieval", env!("CARGO_MANIFEST_DIR"), preset.name());
     let options = &arguments.options;
     let root = options.data_root(&experiment);
     let generated = missing(&root, &DATA_SETS, preset == Preset::Quick)?;
     let mut places = Places::find(&root, arguments.encoder.as_deref(), options.device()?);
-    places.seeds = experiment.seeded(options, &preset.seeds(), &[])?;
+    places.seeds = experiment.seeded(options, &design::seeds(preset), &[])?;
     if places.encoder.is_none() {
         eprintln!("note: no `{ENCODER}` among the data sets: the claims on a pretrained encoder are not run");
     }
-    let jobs = preset.jobs(&places.seeds, places.encoder.is_some());
+    let jobs = design::jobs(preset, &places.seeds, places.encoder.is_some());
     let design = serde_json::to_string_pretty(&jobs)?;
     options.conduct(&experiment, &design, false, steady(), |conduct| {
         carry_through(conduct, &experiment, preset, &jobs, (places, generated))

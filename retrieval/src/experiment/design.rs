@@ -1,23 +1,13 @@
 //! What is run: arms, seeds, amounts, jobs.
 
 use common::outcome::Outcome;
+pub use common::run::Preset;
+
 use common::workers;
 use serde::{Deserialize, Serialize};
 
 use crate::training::config::{Interaction, Optimiser, TrainConfig};
 use crate::training::loss::{Loss, Normalisation};
-
-/// How much is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Few steps, one seed: a look, never a verdict.
-    Quick,
-    /// Five seeds: the verdict preset.
-    Cpu,
-    /// A wider encoder, more steps, ten seeds: for a GPU.
-    Full,
-}
 
 /// Sizes of a preset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,19 +40,10 @@ pub const POST_WAYS: usize = 4;
 /// Longest document in tokens. Paper: 300.
 pub const DOCUMENT_LENGTH: usize = 160;
 
-impl Preset {
-    /// Name as it is typed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Cpu => "cpu",
-            Self::Full => "full",
-        }
-    }
-
+impl Amount {
     /// Its sizes.
-    pub fn amount(self) -> Amount {
-        let cpu = Amount {
+    pub fn of(preset: Preset) -> Self {
+        let cpu = Self {
             layers: 2,
             hidden: 128,
             width: 64,
@@ -72,12 +53,12 @@ impl Preset {
             queries: 600,
             articles: 691,
         };
-        match self {
-            Self::Quick => {
-                Amount { vocabulary: 4000, steps: 12, post_steps: 4, queries: 100, articles: 40, ..cpu }
+        match preset {
+            Preset::Quick => {
+                Self { vocabulary: 4000, steps: 12, post_steps: 4, queries: 100, articles: 40, ..cpu }
             }
-            Self::Cpu => cpu,
-            Self::Full => Amount {
+            Preset::Cpu => cpu,
+            Preset::Full => Self {
                 layers: 6,
                 hidden: 384,
                 width: 128,
@@ -88,27 +69,27 @@ impl Preset {
             },
         }
     }
+}
 
-    /// Training seeds.
-    pub fn seeds(self) -> Vec<u64> {
-        match self {
-            Self::Quick => vec![1],
-            Self::Cpu => (101..=105).collect(),
-            Self::Full => (1..=10).collect(),
-        }
+/// Training seeds.
+pub fn seeds(preset: Preset) -> Vec<u64> {
+    match preset {
+        Preset::Quick => vec![1],
+        Preset::Cpu => (101..=105).collect(),
+        Preset::Full => (1..=10).collect(),
     }
+}
 
-    /// All jobs, training with these seeds; those that take longest first, so that no worker idles at the end. Some need a
-    /// `pretrained` encoder.
-    pub fn jobs(self, seeds: &[u64], pretrained: bool) -> Vec<Job> {
-        let arms: &[Arm] = match self {
-            Self::Quick => &[Arm::Paper, Arm::MarginMse],
-            _ => &Arm::ALL,
-        };
-        let trained = arms.iter().flat_map(|&arm| seeds.iter().map(move |&seed| Study::Train { arm, seed }));
-        let studies = trained.chain([Study::Floor]).chain(pretrained.then_some(Study::Pretrained));
-        studies.map(|study| Job { study, preset: self }).collect()
-    }
+/// All jobs, training with these seeds; those that take longest first, so that no worker idles at the end. Some need a
+/// `pretrained` encoder.
+pub fn jobs(preset: Preset, seeds: &[u64], pretrained: bool) -> Vec<Job> {
+    let arms: &[Arm] = match preset {
+        Preset::Quick => &[Arm::Paper, Arm::MarginMse],
+        _ => &Arm::ALL,
+    };
+    let trained = arms.iter().flat_map(|&arm| seeds.iter().map(move |&seed| Study::Train { arm, seed }));
+    let studies = trained.chain([Study::Floor]).chain(pretrained.then_some(Study::Pretrained));
+    studies.map(|study| Job { study, preset }).collect()
 }
 
 /// A way to train.
@@ -275,7 +256,7 @@ mod tests {
 
     #[test]
     fn jobs_are_told_apart_and_every_arm_can_be_trained() {
-        let jobs = Preset::Cpu.jobs(&Preset::Cpu.seeds(), true);
+        let jobs = jobs(Preset::Cpu, &seeds(Preset::Cpu), true);
         let mut keys: Vec<String> = jobs.iter().map(Job::key).collect();
         keys.sort();
         keys.dedup();

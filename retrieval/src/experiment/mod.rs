@@ -17,7 +17,7 @@ use cpu_time::ProcessTime;
 use tch::Device;
 
 use crate::training::config::TrainConfig;
-use design::{Job, Preset, Study};
+use design::{Amount, Job, Preset, Study};
 pub use generated::generate;
 use lab::Lab;
 pub use report::{Finished, report};
@@ -35,7 +35,7 @@ pub fn development_quality(
     device: Device,
     mut see: impl FnMut(usize, u64, f64),
 ) -> Result<()> {
-    let lab = Lab::new(root, preset.amount())?;
+    let lab = Lab::new(root, Amount::of(preset))?;
     for (place, config) in configs.iter().enumerate() {
         for &seed in seeds {
             see(place, seed, study::development(&lab, preset, config, seed, device)?);
@@ -91,7 +91,7 @@ impl Worker {
         let Places { root, encoder, device, seeds } = places;
         let (started, processor) = (Instant::now(), ProcessTime::now());
         if self.0.as_ref().is_none_or(|(preset, _)| *preset != job.preset) {
-            self.0 = Some((job.preset, Lab::new(root, job.preset.amount())?));
+            self.0 = Some((job.preset, Lab::new(root, Amount::of(job.preset))?));
         }
         let (_, lab) = self.0.as_ref().expect("prepared just now");
         let mut outcome = match job.study {

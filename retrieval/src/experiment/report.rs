@@ -10,7 +10,7 @@ use common::outcome::{self, Outcome, Values};
 use common::report::{Circumstances, DataFile, Report, Section, Table, number};
 use common::{data, stats};
 
-use super::design::{Arm, DOCUMENT_LENGTH, Job, LINEAR_RATE, POST_WAYS, Preset, Study, WAYS};
+use super::design::{Amount, Arm, DOCUMENT_LENGTH, Job, LINEAR_RATE, POST_WAYS, Preset, Study, WAYS};
 use super::pretrained::SETTING;
 use super::study::frontiers;
 use super::{DATA_SETS, ENCODER};
@@ -39,7 +39,7 @@ pub fn report(
     let values = Values::collect(finished.jobs.iter().map(|(_, outcome)| outcome));
     let pretrained = finished.jobs.iter().any(|(job, _)| job.study == Study::Pretrained);
     let claims = judge(declared, finished.preset, &values);
-    let amount = finished.preset.amount();
+    let amount = Amount::of(finished.preset);
     let size = format!(
         "An encoder of {} layers, {} wide, trained from scratch for {} steps; {} questions on JSQuAD.",
         amount.layers, amount.hidden, amount.steps, amount.queries
@@ -224,7 +224,7 @@ fn curves(finished: &Finished, folder: &Path) -> Result<Option<common::report::F
 }
 
 fn setup(preset: Preset) -> Vec<[String; 4]> {
-    let amount = preset.amount();
+    let amount = Amount::of(preset);
     let row = |what: &str, paper: &str, ours: String, why: &str| {
         [what.to_owned(), paper.to_owned(), ours, why.to_owned()]
     };

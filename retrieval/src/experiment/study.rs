@@ -59,7 +59,7 @@ pub(super) fn trained(
     (seed, is_first): (u64, bool),
     device: Device,
 ) -> Result<Outcome> {
-    let amount = preset.amount();
+    let amount = Amount::of(preset);
     let mut model = fresh(lab, amount, seed, device)?;
     if arm == Arm::Unfilled {
         model
@@ -131,7 +131,7 @@ pub(super) fn development(
     seed: u64,
     device: Device,
 ) -> Result<f64> {
-    let model = fresh(lab, preset.amount(), seed, device)?;
+    let model = fresh(lab, Amount::of(preset), seed, device)?;
     let mut last = 0.0;
     learn(&model, &lab.training, config, seed, |model, _| {
         last = exhaustive(model, &lab.curve, config.interaction == Interaction::Pooled)?.ndcg;

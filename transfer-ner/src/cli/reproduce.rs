@@ -3,13 +3,12 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
-use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing_each};
+use clap::Args;
+use common::claims;
+use common::cli::reproduce::{self, Conduct, Experiment, Options, WorkerOptions, missing_each};
 use common::nn::gemm;
 use common::outcome::{Outcome, Values, repeat_check};
 use common::report::Report;
-use common::workers::serve;
-use common::{claims, interrupt};
 use tch::Device;
 
 use crate::experiment::design::{Design, Job, Preset};
@@ -18,42 +17,24 @@ use crate::experiment::{Finished, Pairs, carry_out, choose, report};
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How much to train
+    /// How much to run; `cpu` takes about an hour on two idle cores
     #[arg(long, value_enum, default_value = "quick")]
-    preset: PresetName,
+    preset: Preset,
     #[command(flatten)]
     options: Options,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PresetName {
-    /// Two pairs, three seeds: within two minutes on two cores, indicative only
-    Quick,
-    /// The verdict preset: all pairs, five seeds with three samples each, within an hour on two cores
-    Cpu,
-    /// Networks and schedule of the release, all sizes: for a GPU
-    Full,
-}
-
 pub(super) fn work(arguments: &WorkerOptions) -> Result<()> {
-    // The parent decides when to stop: a worker finishes its job.
-    interrupt::listen();
-    tch::set_num_threads(1);
     let device = arguments.device.open()?;
     let mut pairs: Option<Pairs> = None;
-    let work = |job: &Job| {
+    reproduce::work(|job: &Job| {
         let new = || Pairs::below(arguments.data.clone(), arguments.generate, job.sizes, device);
-        carry_out(job, pairs.get_or_insert_with(new), device).map_err(|error| format!("{error:#}"))
-    };
-    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
+        carry_out(job, pairs.get_or_insert_with(new), device)
+    })
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut design = match arguments.preset {
-        PresetName::Quick => Design::quick(),
-        PresetName::Cpu => Design::cpu(),
-        PresetName::Full => Design::full(),
-    };
+    let mut design = arguments.preset.choose(Design::quick, Design::cpu, Design::full);
     let declared = claims::parse(include_str!("../../claims.toml")).map_err(anyhow::Error::msg)?;
     let options = &arguments.options;
     let mut experiment =

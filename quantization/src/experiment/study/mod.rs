@@ -18,6 +18,7 @@ use common::report::number;
 
 use super::Places;
 use super::design::{Job, Study};
+use super::lab::Amount;
 use crate::llama::Baseline;
 use common::outcome::Outcome;
 
@@ -26,7 +27,7 @@ pub(super) const QUESTIONS: &str = "xquad-en";
 
 /// Carries out one study.
 pub(super) fn run(job: &Job, places: &Places) -> Result<Outcome> {
-    let (preset, amount, root) = (job.preset, job.preset.amount(), places.root.as_path());
+    let (preset, amount, root) = (job.preset, Amount::of(job.preset), places.root.as_path());
     match job.study {
         Study::EncoderWeights { bits } => encoder::weights(bits, places),
         Study::EncoderTypes => encoder::types(preset, places),

@@ -9,7 +9,7 @@ use common::stats;
 use matrixmultiply::sgemm;
 
 use crate::experiment::design::Preset;
-use crate::experiment::lab::{Lab, Subject};
+use crate::experiment::lab::{Amount, Lab, Subject};
 use crate::llama::{Hooks, Role};
 use common::outcome::Outcome;
 
@@ -25,7 +25,7 @@ const GROUPS: usize = 20;
 const QUERY_STEP: usize = 4;
 
 pub(super) fn run(preset: Preset, root: &Path) -> Result<Outcome> {
-    let lab = Lab::open(Subject::Shakespeare, preset.amount(), root)?;
+    let lab = Lab::open(Subject::Shakespeare, Amount::of(preset), root)?;
     let dim = lab.model.config().dim;
     let documents = states(&lab, lab.calibration.iter().map(Vec::as_slice))?;
     let scored = states(&lab, lab.windows.iter().map(|window| &window.tokens[..256]))?;

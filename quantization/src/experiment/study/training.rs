@@ -7,7 +7,7 @@ use common::data;
 use tch::Device;
 
 use crate::experiment::design::{Arm, Preset, QAT_BITS, Size};
-use crate::experiment::lab::Subject;
+use crate::experiment::lab::{Amount, Subject};
 use crate::lm::{
     Bitnet1, Corpus, LmConfig, Model, ProjectionKind, TrainConfig, evaluate, load_hugging_face_on, train,
     windows,
@@ -25,7 +25,7 @@ fn corpus(root: &Path) -> Result<Corpus> {
 
 /// Held-out windows of 257 bytes, 256 predictions each.
 fn held_out(corpus: &Corpus, preset: Preset) -> Result<Vec<&[u8]>> {
-    Ok(windows(&corpus.held_out, 257, 256, preset.amount().windows)?)
+    Ok(windows(&corpus.held_out, 257, 256, Amount::of(preset).windows)?)
 }
 
 /// Sizes and steps of the BitNet study.

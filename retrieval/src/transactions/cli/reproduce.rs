@@ -3,64 +3,45 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
-use common::cli::reproduce::{Conduct, Experiment, Options, WorkerOptions, missing, steady};
+use clap::Args;
+use common::claims;
+use common::cli::reproduce::{self, Conduct, Experiment, Options, WorkerOptions, missing, steady};
 use common::outcome::{Outcome, repeat_check};
 use common::report::Report;
-use common::workers::{Job as _, Workers, serve};
-use common::{claims, interrupt};
+use common::workers::{Job as _, Workers};
 use tch::Device;
 
-use crate::transactions::experiment::design::{Job, Preset, Study};
+use crate::transactions::experiment::design::{self, Job, Preset, Study};
 use crate::transactions::experiment::{DATA_SETS, Finished, Worker, may_generate, report};
 
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How much to run
+    /// How much to run; `cpu` takes at most 20 minutes on two cores
     #[arg(long, value_enum, default_value = "quick")]
-    preset: PresetName,
+    preset: Preset,
     #[command(flatten)]
     options: Options,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PresetName {
-    /// Few steps, one seed: within two minutes on two cores, indicative only
-    Quick,
-    /// The verdict preset: at most 20 minutes on two cores
-    Cpu,
-    /// A larger network, all rows, ten seeds: for a GPU
-    Full,
-}
-
 pub(super) fn work(arguments: &WorkerOptions) -> Result<()> {
-    // The parent decides when to stop: a worker finishes its job.
-    interrupt::listen();
-    tch::set_num_threads(1);
     let device = arguments.device.open()?;
     let mut worker = Worker::default();
-    let work = |job: &Job| {
-        let seeds = arguments.seeds(job.preset.seeds());
-        let outcome = worker.carry_out((job, &seeds), &arguments.data, arguments.generate, device);
-        outcome.map_err(|error| format!("{error:#}"))
-    };
-    Ok(serve(std::io::stdin().lock(), std::io::stdout(), work)?)
+    reproduce::work(|job: &Job| {
+        let seeds = arguments.seeds(design::seeds(job.preset));
+        worker.carry_out((job, &seeds), &arguments.data, arguments.generate, device)
+    })
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let preset = match arguments.preset {
-        PresetName::Quick => Preset::Quick,
-        PresetName::Cpu => Preset::Cpu,
-        PresetName::Full => Preset::Full,
-    };
+    let preset = arguments.preset;
     let mut experiment = Experiment::of("transactions", env!("CARGO_MANIFEST_DIR"), preset.name());
     experiment.program = "-p retrieval --bin transactions".to_owned();
     let options = &arguments.options;
     let generated = missing(&options.data_root(&experiment), &DATA_SETS, may_generate(preset))?;
     let device = options.device()?;
-    let seeds = experiment.seeded(options, &preset.seeds(), &[])?;
-    let jobs = preset.jobs(&seeds);
+    let seeds = experiment.seeded(options, &design::seeds(preset), &[])?;
+    let jobs = design::jobs(preset, &seeds);
     let design = serde_json::to_string_pretty(&jobs)?;
     options.conduct(&experiment, &design, !generated.is_empty(), steady(), |conduct| {
         carry_through(conduct, &experiment, (preset, seeds), &jobs, (generated, device))

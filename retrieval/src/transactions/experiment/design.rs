@@ -1,24 +1,14 @@
 //! What is run: arms, seeds, amounts, jobs.
 
 use common::outcome::Outcome;
+pub use common::run::Preset;
+
 use common::workers;
 use serde::{Deserialize, Serialize};
 
 use crate::transactions::loss::{Mining, Objective};
 use crate::transactions::model::Size;
 use crate::transactions::train::{MARGIN, TrainConfig};
-
-/// How much is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Few steps, one seed: a look, never a verdict.
-    Quick,
-    /// Five seeds: the verdict preset.
-    Cpu,
-    /// More steps and rows, ten seeds.
-    Full,
-}
 
 /// Sizes of a preset.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,19 +38,10 @@ pub const CONTRASTIVE_MARGIN: f64 = 0.3;
 /// Precision that automatic filling is asked for.
 pub const PRECISION: f64 = 0.95;
 
-impl Preset {
-    /// Name as it is typed.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Quick => "quick",
-            Self::Cpu => "cpu",
-            Self::Full => "full",
-        }
-    }
-
+impl Amount {
     /// Its sizes.
-    pub fn amount(self) -> Amount {
-        let cpu = Amount {
+    pub fn of(preset: Preset) -> Self {
+        let cpu = Self {
             size: Size::small(),
             steps: 160,
             whole_steps: 300,
@@ -69,8 +50,8 @@ impl Preset {
             generated: 1500,
             searched: 1_000_000,
         };
-        match self {
-            Self::Quick => Amount {
+        match preset {
+            Preset::Quick => Self {
                 steps: 20,
                 whole_steps: 20,
                 stride: 30,
@@ -79,8 +60,8 @@ impl Preset {
                 searched: 100_000,
                 size: Size { vocabulary: 1500, ..cpu.size },
             },
-            Self::Cpu => cpu,
-            Self::Full => Amount {
+            Preset::Cpu => cpu,
+            Preset::Full => Self {
                 size: Size { layers: 4, hidden: 256, vocabulary: 8000, ..cpu.size },
                 steps: 3000,
                 whole_steps: 10_000,
@@ -90,37 +71,33 @@ impl Preset {
             },
         }
     }
+}
 
-    /// Training seeds.
-    pub fn seeds(self) -> Vec<u64> {
-        match self {
-            Self::Quick => vec![1],
-            Self::Cpu => (201..=205).collect(),
-            Self::Full => (1..=10).collect(),
-        }
+/// Training seeds.
+pub fn seeds(preset: Preset) -> Vec<u64> {
+    match preset {
+        Preset::Quick => vec![1],
+        Preset::Cpu => (201..=205).collect(),
+        Preset::Full => (1..=10).collect(),
     }
+}
 
-    /// All jobs, training with these seeds; those that take longest first, so that no worker idles at the end.
-    pub fn jobs(self, seeds: &[u64]) -> Vec<Job> {
-        let arms: &[Arm] = match self {
-            Self::Quick => &[Arm::Triplet, Arm::Contrastive],
-            _ => &Arm::ALL,
-        };
-        let mut studies: Vec<Study> = seeds.iter().map(|&seed| Study::Whole { seed }).collect();
-        let trained = |data: Data| {
-            let arms = arms.iter().filter(move |arm| data == Data::Pcard || !arm.is_width());
-            arms.flat_map(|&arm| seeds.iter().map(move |&seed| Study::Train { data, arm, seed }))
-                .collect::<Vec<_>>()
-        };
-        studies.extend(trained(Data::Pcard));
-        studies.extend(trained(Data::Ledger));
-        studies.extend([
-            Study::Floors { data: Data::Pcard },
-            Study::Floors { data: Data::Ledger },
-            Study::Speed,
-        ]);
-        studies.into_iter().map(|study| Job { study, preset: self }).collect()
-    }
+/// All jobs, training with these seeds; those that take longest first, so that no worker idles at the end.
+pub fn jobs(preset: Preset, seeds: &[u64]) -> Vec<Job> {
+    let arms: &[Arm] = match preset {
+        Preset::Quick => &[Arm::Triplet, Arm::Contrastive],
+        _ => &Arm::ALL,
+    };
+    let mut studies: Vec<Study> = seeds.iter().map(|&seed| Study::Whole { seed }).collect();
+    let trained = |data: Data| {
+        let arms = arms.iter().filter(move |arm| data == Data::Pcard || !arm.is_width());
+        arms.flat_map(|&arm| seeds.iter().map(move |&seed| Study::Train { data, arm, seed }))
+            .collect::<Vec<_>>()
+    };
+    studies.extend(trained(Data::Pcard));
+    studies.extend(trained(Data::Ledger));
+    studies.extend([Study::Floors { data: Data::Pcard }, Study::Floors { data: Data::Ledger }, Study::Speed]);
+    studies.into_iter().map(|study| Job { study, preset }).collect()
 }
 
 /// A data set.
@@ -301,7 +278,7 @@ mod tests {
 
     #[test]
     fn jobs_are_told_apart() {
-        let jobs = Preset::Cpu.jobs(&Preset::Cpu.seeds());
+        let jobs = jobs(Preset::Cpu, &seeds(Preset::Cpu));
         let mut keys: Vec<String> = jobs.iter().map(Job::key).collect();
         keys.sort();
         keys.dedup();

@@ -20,7 +20,7 @@ use common::outcome::Outcome;
 use cpu_time::ProcessTime;
 use tch::Device;
 
-use design::{Data, Job, Preset, Study};
+use design::{Amount, Data, Job, Preset, Study};
 use lab::Lab;
 pub use report::{Finished, report};
 
@@ -51,7 +51,7 @@ impl Worker {
         device: Device,
     ) -> Result<Outcome> {
         let (started, processor) = (Instant::now(), ProcessTime::now());
-        let amount = job.preset.amount();
+        let amount = Amount::of(job.preset);
         let (data, stride) = match job.study {
             Study::Whole { .. } => (Data::Pcard, amount.whole_stride),
             Study::Train { data: Data::Pcard, .. } | Study::Floors { data: Data::Pcard } => {

@@ -12,7 +12,7 @@ use common::report::{Circumstances, DataFile, FigureFile, Report, Section, Table
 use common::stats;
 
 use super::DATA_SETS;
-use super::design::{Arm, Data, Job, PRECISION, Preset, Study};
+use super::design::{Amount, Arm, Data, Job, PRECISION, Preset, Study};
 use super::generated::Evidence;
 use setup::{determinism, deviations, limits, setup};
 
@@ -60,7 +60,7 @@ pub fn report(
 }
 
 fn headline(preset: Preset, generated: bool) -> String {
-    let amount = preset.amount();
+    let amount = Amount::of(preset);
     let size = format!(
         "An encoder of {} layers, {} wide, trained from scratch for {} steps ({} on all rows).",
         amount.size.layers, amount.size.hidden, amount.steps, amount.whole_steps

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use common::report::{Circumstances, number};
 
 use super::Finished;
-use crate::transactions::experiment::design::{FAST_RATE, Preset, RATE};
+use crate::transactions::experiment::design::{Amount, FAST_RATE, Preset, RATE};
 use crate::transactions::experiment::generated::{N_COMPANIES, NOISE};
 use crate::transactions::train::MARGIN;
 
 pub(super) fn setup(preset: Preset) -> Vec<[String; 4]> {
-    let amount = preset.amount();
+    let amount = Amount::of(preset);
     let row = |what: &str, paper: &str, ours: String, why: &str| {
         [what.to_owned(), paper.to_owned(), ours, why.to_owned()]
     };
