@@ -19,7 +19,7 @@ use crate::dataset::Dataset;
 use crate::fast_rcnn::{self, Head, HeadError, Training};
 use crate::geometry::BoundingBox;
 use crate::learn::{OfClass, Supervision, chosen_boxes};
-use crate::mil::combined_scores;
+use crate::mil::Beliefs;
 use crate::pipeline::Described;
 
 /// How to go on.
@@ -130,15 +130,13 @@ fn choose(
     if proposals.is_empty() {
         return;
     }
-    let features: Vec<f32> =
-        (0..proposals.len()).flat_map(|proposal| described.features.row(image, proposal)).collect();
-    let shares = head.shares(&features, proposals.len());
+    let shares = head.shares(&described.features.all_rows(image), proposals.len());
     let row = dataset.classes.len() + 1;
     for class in dataset.pictures[image].classes() {
         let Ok(place) = classes[class].images.binary_search(&image) else { continue };
         let appearance = shares.chunks_exact(row).map(|shares| shares[class + 1]);
         let evidence = supervision.evidence(image, class);
-        let scores = combined_scores(appearance, proposals, objectness, &evidence, widths);
+        let scores = Beliefs::new(proposals, objectness, &evidence, widths).scores(appearance);
         // Of equal scores the first proposal's.
         next[class][place] =
             (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)));

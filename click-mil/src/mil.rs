@@ -130,37 +130,39 @@ pub fn appearance(decision: f32) -> f64 {
     1.0 / (1.0 + f64::from(-decision).exp())
 }
 
-/// Scores of an image's proposals, `S_ap · S_bc · S_ba`, from their appearances in [0, 1]. `S_ap = A`, or with objectness `½ A + ½ O`,
-/// where `O` is the proposal's score over the image's greatest.
-pub fn combined_scores(
-    appearances: impl Iterator<Item = f64>,
-    proposals: &[Proposal],
-    objectness: bool,
-    evidence: &Evidence,
-    widths: Widths,
-) -> Vec<f64> {
-    let greatest = proposals.iter().map(|proposal| proposal.score).fold(0.0, f32::max);
-    let object = |proposal: &Proposal| match greatest > 0.0 {
-        true => f64::from(proposal.score / greatest),
-        false => 0.0,
-    };
-    let score = |(proposal, appearance): (&Proposal, f64)| {
-        let own = if objectness { 0.5 * appearance + 0.5 * object(proposal) } else { appearance };
-        own * evidence.score(&proposal.bbox, widths)
-    };
-    proposals.iter().zip(appearances).map(score).collect()
+/// What is known of the proposals of an image besides their appearance: the factors of `S_ap · S_bc · S_ba` that no machine changes.
+#[derive(Clone, Debug)]
+pub struct Beliefs {
+    /// `½ O` where objectness counts, `O` being the score over the image's greatest.
+    object: Option<Vec<f64>>,
+    /// `S_bc · S_ba`.
+    click: Vec<f64>,
 }
 
-/// The same from a machine's decisions.
-pub fn proposal_scores(
-    decisions: &[f32],
-    proposals: &[Proposal],
-    objectness: bool,
-    evidence: &Evidence,
-    widths: Widths,
-) -> Vec<f64> {
-    let appearances = decisions.iter().map(|&decision| appearance(decision));
-    combined_scores(appearances, proposals, objectness, evidence, widths)
+impl Beliefs {
+    /// Of proposals, with objectness as half of the score without clicks or not.
+    pub fn new(proposals: &[Proposal], objectness: bool, evidence: &Evidence, widths: Widths) -> Self {
+        let greatest = proposals.iter().map(|proposal| proposal.score).fold(0.0, f32::max);
+        let object = |proposal: &Proposal| match greatest > 0.0 {
+            true => 0.5 * f64::from(proposal.score / greatest),
+            false => 0.0,
+        };
+        Self {
+            object: objectness.then(|| proposals.iter().map(object).collect()),
+            click: proposals.iter().map(|proposal| evidence.score(&proposal.bbox, widths)).collect(),
+        }
+    }
+
+    /// Scores of the proposals, `S_ap · S_bc · S_ba`, from their appearances A in [0, 1]: `S_ap = A`, or with objectness `½ A + ½ O`.
+    pub fn scores(&self, appearances: impl Iterator<Item = f64>) -> Vec<f64> {
+        match &self.object {
+            Some(object) => {
+                let own = appearances.zip(object).map(|(appearance, object)| 0.5 * appearance + object);
+                own.zip(&self.click).map(|(own, click)| own * click).collect()
+            }
+            None => appearances.zip(&self.click).map(|(own, click)| own * click).collect(),
+        }
+    }
 }
 
 /// Finds the objects of a class.
@@ -213,6 +215,8 @@ struct Search<'a> {
     negatives: Negatives,
     /// Multipliers of the last training, by window.
     multipliers: HashMap<Window, f64>,
+    /// Of each positive image.
+    beliefs: Vec<Beliefs>,
 }
 
 /// Rows to train on: the windows of positive images first.
@@ -226,7 +230,10 @@ impl<'a> Search<'a> {
     fn new(bags: &'a Bags<'a>, config: &'a Config, run_seed: u64) -> Self {
         let negatives = Negatives::random(source(bags, &HashSet::new()), config.random_negatives, run_seed);
         let chosen = vec![None; bags.positive.len()];
-        Self { bags, config, chosen, negatives, multipliers: HashMap::new() }
+        let beliefs = bags.positive.iter().zip(bags.evidence).map(|(&image, evidence)| {
+            Beliefs::new(&bags.proposals[image], config.objectness, evidence, bags.widths)
+        });
+        Self { bags, config, chosen, negatives, multipliers: HashMap::new(), beliefs: beliefs.collect() }
     }
 
     fn rows(&self) -> Rows {
@@ -280,11 +287,8 @@ impl<'a> Search<'a> {
     /// Best proposal of a positive image; `None` without proposals.
     fn best(&self, place: usize, svm: &Svm) -> Option<usize> {
         let image = self.bags.positive[place];
-        let proposals = &self.bags.proposals[image];
         let decisions = self.bags.features.products(image, &[&svm.weights], &[svm.bias]).remove(0);
-        let evidence = &self.bags.evidence[place];
-        let scores =
-            proposal_scores(&decisions, proposals, self.config.objectness, evidence, self.bags.widths);
+        let scores = self.beliefs[place].scores(decisions.into_iter().map(appearance));
         (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)))
     }
 

@@ -2,22 +2,64 @@
 //! where there is no Chromium.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "../../xtask/tests/browser/mod.rs"]
 mod browser;
 mod page;
 
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use browser::Browser;
+use browser::{Browser, PATIENCE};
 use click_mil::formats::clicks::{self, Click};
 use page::Page;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const ASKED: &str = "document.getElementById('ask').textContent";
 const COUNT: &str = "document.getElementById('count').textContent";
 const WORD: &str = "document.getElementById('word').textContent";
 /// Images are twice as wide as high; the page shows them whole.
 const SIZE: [u32; 2] = [400, 200];
+
+impl Browser {
+    fn open(&mut self, url: &str) {
+        self.call("Page.navigate", json!({ "url": url }));
+    }
+
+    /// Value of an expression on the page; null while it cannot be had.
+    fn value(&mut self, expression: &str) -> Value {
+        self.evaluate(expression).unwrap_or_default()
+    }
+
+    /// Waits until an expression has a value.
+    fn wait(&mut self, expression: &str, expected: impl Into<Value>) {
+        let (started, expected) = (Instant::now(), expected.into());
+        loop {
+            let found = self.value(expression);
+            if found == expected {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "`{expression}` is {found}; expected {expected}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A click of the left button at a place of the window.
+    fn click(&mut self, x: f64, y: f64) {
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1});
+            self.call("Input.dispatchMouseEvent", event);
+        }
+    }
+
+    /// A key that is pressed and let go.
+    fn key(&mut self, key: &str) {
+        for kind in ["keyDown", "keyUp"] {
+            self.call("Input.dispatchKeyEvent", json!({"type": kind, "key": key}));
+        }
+    }
+}
 
 /// Clicks on a place of the picture shown, in its own pixels.
 fn click(browser: &mut Browser, x: f64, y: f64) {
@@ -45,14 +87,10 @@ fn assert_near(click: &Click, image: &str, class: &str, x: f64, y: f64) {
 
 #[test]
 fn a_person_clicks_takes_back_loses_the_server_and_ends_with_every_answer() {
-    let Some(program) = browser::program() else {
-        eprintln!("skipped: no Chromium; install it or name it in $CHROMIUM");
-        return;
-    };
+    let Some(mut browser) = Browser::shared() else { return };
     let folder = page::world(SIZE[0], SIZE[1]);
     let page = Page::open(folder.path(), &["--practice", "0"]);
     let address = page.address.clone();
-    let mut browser = Browser::start(&program);
     browser.open(&format!("http://{address}/"));
     browser.wait(ASKED, "Click on the centre of: cat");
     click(&mut browser, 100.0, 50.0);
@@ -93,13 +131,9 @@ fn a_person_clicks_takes_back_loses_the_server_and_ends_with_every_answer() {
 
 #[test]
 fn practice_says_how_far_off_a_click_was() {
-    let Some(program) = browser::program() else {
-        eprintln!("skipped: no Chromium; install it or name it in $CHROMIUM");
-        return;
-    };
+    let Some(mut browser) = Browser::shared() else { return };
     let folder = page::world(SIZE[0], SIZE[1]);
     let page = Page::open(folder.path(), &["--practice", "2", "--limit", "12"]);
-    let mut browser = Browser::start(&program);
     browser.open(&format!("http://{}/", page.address));
     let centre = "[0, 1].map(axis => { const c = shown.corners.map(corner => corner[axis]);
         return (Math.min(...c) + Math.max(...c)) / 2; })";

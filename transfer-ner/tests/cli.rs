@@ -54,6 +54,16 @@ fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&common[..], more].concat()
 }
 
+/// The part for CUDA takes seconds and gigabytes to load; `--device cuda` loads it when it is asked for.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_program_starts_without_the_part_of_libtorch_for_cuda() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_transfer-ner"));
+    // The loader then lists what it would load, and nothing runs.
+    let loaded = out(&command.env("LD_TRACE_LOADED_OBJECTS", "1").output().unwrap());
+    assert!(loaded.contains("libtorch_cpu") && !loaded.contains("libtorch_cuda"), "{loaded}");
+}
+
 #[test]
 fn every_method_trains_predicts_and_is_scored() {
     let folder = folder();

@@ -1,13 +1,12 @@
 //! `reports/index.html` as a reader meets it, in a headless Chromium. Without one these tests say so and pass.
 
-#![expect(clippy::print_stdout, reason = "a skipped test says so")]
-
 mod browser;
 
 use std::path::{Path, PathBuf};
-use std::sync::MutexGuard;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use browser::Browser;
+use browser::{Browser, PATIENCE};
 use serde_json::{Value, json};
 
 fn page() -> PathBuf {
@@ -17,13 +16,54 @@ fn page() -> PathBuf {
         .expect("there is a page")
 }
 
-/// The browser, or `None` with a message.
-fn chromium() -> Option<MutexGuard<'static, Browser>> {
-    let browser = browser::shared();
-    if browser.is_none() {
-        println!("skipped: no Chromium is installed (`apt-get install --no-install-recommends chromium`)");
+impl Browser {
+    /// The value of an expression in the page.
+    fn value(&mut self, expression: &str) -> Value {
+        self.evaluate(expression).expect("an expression with a value")
     }
-    browser
+
+    /// Loads a page in a window of this width, without animations, its scripts run or not.
+    fn open(&mut self, page: &Path, hash: &str, width: u32, dark: bool, scripts: bool) {
+        let size = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500});
+        self.call("Emulation.setDeviceMetricsOverride", size);
+        self.call("Emulation.setScriptExecutionDisabled", json!({"value": !scripts}));
+        self.media("screen", dark);
+        self.call("Page.navigate", json!({"url": "about:blank"}));
+        self.call("Page.navigate", json!({"url": format!("file://{}{hash}", page.display())}));
+        let started = Instant::now();
+        while self.value("document.readyState + location.protocol") != "completefile:" {
+            assert!(started.elapsed() < PATIENCE, "{} does not load", page.display());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Screen or print, light or dark.
+    fn media(&mut self, media: &str, dark: bool) {
+        let scheme = if dark { "dark" } else { "light" };
+        let features = json!([
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"}
+        ]);
+        self.call("Emulation.setEmulatedMedia", json!({"media": media, "features": features}));
+    }
+
+    /// Presses and releases a key; `text` is what it types, if anything.
+    fn press(&mut self, key: &str, text: &str) {
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            _ => 0,
+        };
+        let mut event = json!({"type": if text.is_empty() { "rawKeyDown" } else { "keyDown" }, "key": key, "windowsVirtualKeyCode": code});
+        if !text.is_empty() {
+            event["text"] = json!(text);
+        }
+        self.call("Input.dispatchKeyEvent", event);
+        self.call(
+            "Input.dispatchKeyEvent",
+            json!({"type": "keyUp", "key": key, "windowsVirtualKeyCode": code}),
+        );
+    }
 }
 
 /// Rows that are shown.
@@ -35,7 +75,7 @@ fn shown(browser: &mut Browser, what: &str) -> Value {
 
 #[test]
 fn the_document_is_well_made_and_its_links_lead_somewhere() {
-    let Some(mut browser) = chromium() else { return };
+    let Some(mut browser) = Browser::shared() else { return };
     browser.open(&page(), "", 1300, false, true);
     let ids = "(() => { const ids = [...document.querySelectorAll('[id]')].map((e) => e.id); \
                return ids.filter((id, at) => ids.indexOf(id) !== at); })()";
@@ -62,7 +102,7 @@ fn the_document_is_well_made_and_its_links_lead_somewhere() {
 
 #[test]
 fn without_scripts_everything_can_be_read() {
-    let Some(mut browser) = chromium() else { return };
+    let Some(mut browser) = Browser::shared() else { return };
     browser.open(&page(), "", 1300, false, false);
     assert_eq!(browser.value("document.documentElement.className"), "");
     let visible = |what: &str| {
@@ -79,7 +119,7 @@ fn without_scripts_everything_can_be_read() {
 
 #[test]
 fn filters_and_search_narrow_the_ledger_and_stand_in_the_address() {
-    let Some(mut browser) = chromium() else { return };
+    let Some(mut browser) = Browser::shared() else { return };
     browser.open(&page(), "", 1300, false, true);
     let total = browser.value("document.querySelectorAll('.claim').length").as_u64().expect("a count");
     for group in ["v", "p"] {
@@ -116,7 +156,7 @@ fn filters_and_search_narrow_the_ledger_and_stand_in_the_address() {
 
 #[test]
 fn an_address_restores_what_was_seen() {
-    let Some(mut browser) = chromium() else { return };
+    let Some(mut browser) = Browser::shared() else { return };
     browser.open(&page(), "#?q=the&v=inconclusive,nonsense&s=-r", 1300, false, true);
     assert_eq!(browser.value("document.querySelector('#q').value"), "the");
     assert_eq!(
@@ -143,7 +183,7 @@ fn an_address_restores_what_was_seen() {
 
 #[test]
 fn columns_sort_both_ways_and_back() {
-    let Some(mut browser) = chromium() else { return };
+    let Some(mut browser) = Browser::shared() else { return };
     browser.open(&page(), "", 1300, false, true);
     let order = "[...document.querySelectorAll('.claim')].map((row) => row.dataset.o).join()";
     let first = browser.value(order);
@@ -171,7 +211,7 @@ fn columns_sort_both_ways_and_back() {
 
 #[test]
 fn the_keyboard_is_enough() {
-    let Some(mut browser) = chromium() else { return };
+    let Some(mut browser) = Browser::shared() else { return };
     browser.open(&page(), "", 1300, false, true);
     browser.press("/", "/");
     assert_eq!(browser.value("document.activeElement.id"), "q");
@@ -203,7 +243,7 @@ fn the_keyboard_is_enough() {
 
 #[test]
 fn texts_have_contrast_in_both_colour_schemes() {
-    let Some(mut browser) = chromium() else { return };
+    let Some(mut browser) = Browser::shared() else { return };
     let contrast = include_str!("browser/contrast.js");
     let mut grounds = Vec::new();
     for dark in [false, true] {
@@ -221,7 +261,7 @@ fn texts_have_contrast_in_both_colour_schemes() {
 
 #[test]
 fn a_phone_scrolls_in_one_direction() {
-    let Some(mut browser) = chromium() else { return };
+    let Some(mut browser) = Browser::shared() else { return };
     for width in [360, 320] {
         browser.open(&page(), "", width, false, true);
         assert_eq!(browser.value("document.documentElement.scrollWidth"), width);
@@ -232,7 +272,7 @@ fn a_phone_scrolls_in_one_direction() {
 
 #[test]
 fn paper_gets_everything_but_the_controls() {
-    let Some(mut browser) = chromium() else { return };
+    let Some(mut browser) = Browser::shared() else { return };
     browser.open(&page(), "", 1300, true, true);
     browser.value("dispatchEvent(new Event('beforeprint'))");
     browser.media("print", true);

@@ -7,7 +7,7 @@ use click_mil::click_score::{Evidence, Widths};
 use click_mil::edge_boxes::Proposal;
 use click_mil::features::StoreWriter;
 use click_mil::geometry::{BoundingBox, Point};
-use click_mil::mil::proposal_scores;
+use click_mil::mil::{Beliefs, appearance};
 use click_mil::svm::{self, Examples};
 use common::{files, seed};
 use cpu_time::ProcessTime;
@@ -89,8 +89,9 @@ pub(crate) fn scoring(work: &Path, machines: usize) -> Result<Value> {
         let products = features.products_of(&images, &rows, &biases);
         let of_image = |(image, products): (usize, Vec<Vec<f32>>)| {
             let evidence = Evidence::Centre(clicks[image]);
+            let beliefs = Beliefs::new(&proposals[image], true, &evidence, widths);
             let best = |decisions: Vec<f32>| {
-                let scores = proposal_scores(&decisions, &proposals[image], true, &evidence, widths);
+                let scores = beliefs.scores(decisions.into_iter().map(appearance));
                 scores.into_iter().fold(f64::NEG_INFINITY, f64::max)
             };
             products.into_iter().map(best).collect::<Vec<f64>>()

@@ -1,6 +1,7 @@
 //! Features of proposals: a convolutional network's map of the image, pooled over each box, in half precision.
 
 mod backbone;
+mod products;
 mod roi;
 mod store;
 

@@ -15,7 +15,7 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use crate::svm::dot_half;
+use super::products::products;
 
 const MAGIC: &[u8; 8] = b"CLICKMIL";
 const VERSION: u64 = 1;
@@ -242,13 +242,7 @@ impl FeatureStore {
 
     /// Products of all rows of an image with each of `weights`, plus `biases`: `[weights][rows]`. Rows are read once.
     pub fn products(&self, image: usize, weights: &[&[f32]], biases: &[f32]) -> Vec<Vec<f32>> {
-        let mut products = vec![Vec::with_capacity(self.rows(image)); weights.len()];
-        for row in self.halves(image, 0, self.rows(image)).chunks_exact(self.width) {
-            for ((products, weights), bias) in products.iter_mut().zip(weights).zip(biases) {
-                products.push(dot_half(weights, row) + bias);
-            }
-        }
-        products
+        products(self.halves(image, 0, self.rows(image)), self.width, weights, biases)
     }
 
     /// The same for many images, shared among threads.

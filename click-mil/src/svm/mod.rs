@@ -14,7 +14,6 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub(crate) use dot::dot_half;
 use dot::{add_scaled, dot};
 use still::Still;
 

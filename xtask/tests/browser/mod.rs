@@ -1,19 +1,19 @@
-//! A headless Chromium, spoken to in the DevTools protocol over its pipes.
+//! Chromium without a window, driven by its DevTools protocol over a pair of pipes: messages of JSON that end with a zero byte. Tests of
+//! several crates include this file and add what they do with a page.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Names under which a Chromium is installed.
+/// Names under which it is installed; `$CHROMIUM` comes before them.
 const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 /// Longest wait for one answer; a busy machine starts a browser slowly.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A browser with one page. It ends when its pipes are closed.
 #[derive(Debug)]
@@ -25,27 +25,37 @@ pub(crate) struct Browser {
     sent: u64,
 }
 
-/// The browser that the tests of this program share, one after the other; `None` where none is installed.
-pub(crate) fn shared() -> Option<MutexGuard<'static, Browser>> {
-    static BROWSER: OnceLock<Option<Mutex<Browser>>> = OnceLock::new();
-    let browser = BROWSER.get_or_init(|| Some(Mutex::new(Browser::start(&installed()?))));
-    // A failed test leaves the page as it was; the next one loads its own.
-    browser.as_ref().map(|browser| browser.lock().unwrap_or_else(|failed| failed.into_inner()))
-}
-
+/// The program, where there is one.
 fn installed() -> Option<String> {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let there = |name: &&str| std::env::split_paths(&paths).any(|folder| folder.join(name).is_file());
-    NAMES.into_iter().find(there).map(str::to_owned)
+    let runs = |name: &String| {
+        let output = Command::new(name).arg("--version").stderr(Stdio::null()).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    std::env::var("CHROMIUM").into_iter().chain(NAMES.map(str::to_owned)).find(runs)
 }
 
 impl Browser {
-    fn start(program: &str) -> Self {
-        // Chromium reads commands from descriptor 3 and answers on 4.
-        let script = "exec \"$0\" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --remote-debugging-pipe about:blank \
-                      3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null";
+    /// The browser that the tests of this program share, one after the other; `None`, with a message, where none is installed.
+    pub(crate) fn shared() -> Option<MutexGuard<'static, Self>> {
+        static BROWSER: OnceLock<Option<Mutex<Browser>>> = OnceLock::new();
+        let browser = BROWSER.get_or_init(|| Some(Mutex::new(Self::run(&installed()?))));
+        if browser.is_none() {
+            eprintln!("skipped: no Chromium; install it or name it in $CHROMIUM");
+        }
+        // A failed test leaves the page as it was; the next one loads its own.
+        browser.as_ref().map(|browser| browser.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn run(program: &str) -> Self {
+        let profile = concat!(env!("CARGO_TARGET_TMPDIR"), "/chromium-", env!("CARGO_PKG_NAME"));
+        // The browser reads from descriptor 3 and writes to 4. It sees pages of this machine only, so it may do without a sandbox,
+        // which containers do not allow.
+        let script = "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>/dev/null";
         let mut process = Command::new("sh")
-            .args(["-c", script, program])
+            .args(["-c", script, program, "--headless=new", "--remote-debugging-pipe", "--no-sandbox"])
+            .args(["--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"])
+            .args(["--disable-background-networking", "--window-size=1000,800"])
+            .arg(format!("--user-data-dir={profile}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -65,7 +75,6 @@ impl Browser {
         let target = browser.call("Target.createTarget", json!({"url": "about:blank"}))["targetId"].clone();
         let attached = browser.call("Target.attachToTarget", json!({"targetId": target, "flatten": true}));
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
-        browser.call("Page.enable", json!({}));
         browser
     }
 
@@ -78,63 +87,25 @@ impl Browser {
         }
         self.commands.write_all(format!("{message}\0").as_bytes()).expect("Chromium listens");
         loop {
-            let answer =
+            let mut answer =
                 self.answers.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no answer to {method}"));
             if answer["id"] == json!(self.sent) {
                 assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                return answer["result"].clone();
+                return answer["result"].take();
             }
         }
     }
 
-    /// The value of an expression in the page.
-    pub(crate) fn value(&mut self, expression: &str) -> Value {
+    /// The value of an expression in the page, null where it has none.
+    ///
+    /// # Errors
+    /// What the expression threw.
+    pub(crate) fn evaluate(&mut self, expression: &str) -> Result<Value, String> {
         let parameters = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let answer = self.call("Runtime.evaluate", parameters);
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
-        answer["result"]["value"].clone()
-    }
-
-    /// Loads a page in a window of this width, without animations, its scripts run or not.
-    pub(crate) fn open(&mut self, page: &Path, hash: &str, width: u32, dark: bool, scripts: bool) {
-        let size = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500});
-        self.call("Emulation.setDeviceMetricsOverride", size);
-        self.call("Emulation.setScriptExecutionDisabled", json!({"value": !scripts}));
-        self.media("screen", dark);
-        self.call("Page.navigate", json!({"url": "about:blank"}));
-        self.call("Page.navigate", json!({"url": format!("file://{}{hash}", page.display())}));
-        let started = Instant::now();
-        while self.value("document.readyState + location.protocol") != "completefile:" {
-            assert!(started.elapsed() < PATIENCE, "{} does not load", page.display());
-            thread::sleep(Duration::from_millis(50));
+        let mut answer = self.call("Runtime.evaluate", parameters);
+        match &answer["exceptionDetails"] {
+            Value::Null => Ok(answer["result"]["value"].take()),
+            thrown => Err(format!("{expression}: {thrown}")),
         }
-    }
-
-    /// Screen or print, light or dark.
-    pub(crate) fn media(&mut self, media: &str, dark: bool) {
-        let scheme = if dark { "dark" } else { "light" };
-        let features = json!([
-            {"name": "prefers-color-scheme", "value": scheme},
-            {"name": "prefers-reduced-motion", "value": "reduce"}
-        ]);
-        self.call("Emulation.setEmulatedMedia", json!({"media": media, "features": features}));
-    }
-
-    /// Presses and releases a key; `text` is what it types, if anything.
-    pub(crate) fn press(&mut self, key: &str, text: &str) {
-        let code = match key {
-            "Enter" => 13,
-            "Escape" => 27,
-            _ => 0,
-        };
-        let mut event = json!({"type": if text.is_empty() { "rawKeyDown" } else { "keyDown" }, "key": key, "windowsVirtualKeyCode": code});
-        if !text.is_empty() {
-            event["text"] = json!(text);
-        }
-        self.call("Input.dispatchKeyEvent", event);
-        self.call(
-            "Input.dispatchKeyEvent",
-            json!({"type": "keyUp", "key": key, "windowsVirtualKeyCode": code}),
-        );
     }
 }
