@@ -16,7 +16,7 @@ use crate::{checks, setup};
 pub(crate) struct Arguments {
     /// Crate with a `compare` folder
     name: String,
-    /// Cases [default: all]
+    /// Cases [default: all, whose results are then written to `reports/NAME/compare.json`]
     cases: Vec<String>,
     /// Runs of each side
     #[arg(long, default_value_t = 5)]
@@ -67,16 +67,19 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     let folder = root.join(&arguments.name).join("compare");
     let text = fs::read_to_string(folder.join("cases.toml"))
         .with_context(|| format!("`{}` has no compare/cases.toml", arguments.name))?;
-    let cases: Cases = toml::from_str(&text)?;
+    let Cases { case: all } = toml::from_str(&text)?;
+    if let Some(unknown) = arguments.cases.iter().find(|name| all.iter().all(|case| case.name != **name)) {
+        let names: Vec<&str> = all.iter().map(|case| &*case.name).collect();
+        bail!("`{unknown}` is no case of `{}`; expected {}", arguments.name, names.join(", "));
+    }
+    let chosen = |case: &&Case| arguments.cases.is_empty() || arguments.cases.contains(&case.name);
+    let cases: Vec<&Case> = all.iter().filter(chosen).collect();
     let python = setup::python_environment(&root.join(".venv-compare"), &folder.join("requirements.txt"))?;
-    let package = checks::package(root, &arguments.name)?;
-    checks::cargo(root, &[&["build", "--examples"][..], &crate::strings(&package)].concat())?;
+    build(root, &arguments.name, &cases)?;
     let work = root.join("target/compare");
     fs::create_dir_all(&work)?;
     let mut results = Vec::new();
-    for case in
-        cases.case.iter().filter(|case| arguments.cases.is_empty() || arguments.cases.contains(&case.name))
-    {
+    for case in &cases {
         let mut ours = Command::new(root.join("target/debug/examples").join(&case.ours));
         let mut peer = Command::new(&python);
         peer.arg(folder.join(&case.peer));
@@ -89,6 +92,9 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
         }
         results.push(summary(case, &mine, &theirs)?);
     }
+    if !arguments.cases.is_empty() {
+        return Ok(());
+    }
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let processor = processor
         .lines()
@@ -99,6 +105,17 @@ pub(crate) fn run(root: &Path, arguments: &Arguments) -> Result<()> {
     let report = json!({"processor": processor, "rounds": arguments.rounds, "cases": results});
     fs::write(out.join("compare.json"), format!("{report:#}\n"))?;
     Ok(())
+}
+
+/// Builds our side of the cases, with the features that the tests' programs have, so that neither builds anew after the other.
+fn build(root: &Path, member: &str, cases: &[&Case]) -> Result<()> {
+    let mut command = vec!["build"];
+    match setup::without_opencv(root)?.iter().any(|without| without == member) {
+        true => command.extend(["--package", member, "--no-default-features"]),
+        false => command.push("--workspace"),
+    }
+    cases.iter().for_each(|case| command.extend(["--example", &case.ours]));
+    checks::cargo(root, &command)
 }
 
 fn answer(command: &mut Command) -> Result<Answer> {
