@@ -55,6 +55,16 @@ pub enum Adversarial {
     Released(f64),
 }
 
+impl Adversarial {
+    /// Length ε of the perturbation, where there is one.
+    pub fn epsilon(self) -> Option<f64> {
+        match self {
+            Self::None => None,
+            Self::Sentence(epsilon) | Self::Total(epsilon) | Self::Released(epsilon) => Some(epsilon),
+        }
+    }
+}
+
 impl Discriminator {
     /// Mean loss over sentences of one resource, a scalar in the kind of `logits`.
     ///
