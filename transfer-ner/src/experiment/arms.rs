@@ -44,7 +44,10 @@ impl Design {
         let sized = if self.scale.paper { Config::paper(method) } else { Config::small(method) };
         let datnet = first.starts_with("datnet");
         let mut config = Config {
-            discriminator: if datnet { sized.discriminator } else { Discriminator::None },
+            discriminator: match method {
+                Method::DatnetF | Method::DatnetP if !datnet => Discriminator::None,
+                _ => sized.discriminator,
+            },
             adversarial: if datnet { Adversarial::Sentence(epsilon) } else { Adversarial::None },
             network: NetworkConfig { share_words: pair.is_cross_domain(), ..sized.network },
             schedule: Schedule {
@@ -77,5 +80,25 @@ impl Design {
             }
         }
         config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::experiment::design::Design;
+
+    #[test]
+    fn arms_of_a_setting_differ_in_more_than_their_name() {
+        for design in [Design::quick(), Design::cpu(), Design::full()] {
+            for setting in &design.settings {
+                let trained = setting.arms.iter().filter(|arm| *arm != "feature-crf");
+                let configs: Vec<_> =
+                    trained.map(|arm| (arm, design.config(arm, setting.pair, 1.0))).collect();
+                for (at, (arm, config)) in configs.iter().enumerate() {
+                    let same = configs[..at].iter().find(|(_, other)| other == config);
+                    assert!(same.is_none(), "{arm} is {:?}", same.map(|(other, _)| other));
+                }
+            }
+        }
     }
 }
