@@ -16,20 +16,28 @@ const PANEL_WIDTH: u32 = 330;
 const ROW_HEIGHT: u32 = 26;
 pub(super) const TITLE: u32 = 20;
 pub(super) const TEXT: u32 = 14;
+/// Room above a title.
+pub(super) const ABOVE: u32 = 8;
 
 /// Panels per row of a dots figure.
 fn columns(panels: &[Panel]) -> usize {
     panels.len().clamp(1, 3)
 }
 
+/// Heights of the lines of panels: each has room for its longest panel.
+fn line_heights(panels: &[Panel]) -> Vec<u32> {
+    let height = |line: &[Panel]| {
+        let rows = line.iter().map(|panel| panel.rows.len()).max().unwrap_or(0) as u32;
+        rows * ROW_HEIGHT + 85
+    };
+    panels.chunks(columns(panels)).map(height).collect()
+}
+
 impl Figure {
     pub(super) fn size(&self) -> (u32, u32) {
         match self {
             Self::Dots { panels, .. } => {
-                let columns = columns(panels);
-                let rows = panels.iter().map(|panel| panel.rows.len()).max().unwrap_or(0) as u32;
-                let lines = panels.len().div_ceil(columns).max(1) as u32;
-                (PANEL_WIDTH * columns as u32 + 20, 50 + lines * (rows * ROW_HEIGHT + 85))
+                (PANEL_WIDTH * columns(panels) as u32 + 20, 50 + line_heights(panels).iter().sum::<u32>())
             }
             Self::Bars { bars, .. } => (860, 130 + bars.len() as u32 * ROW_HEIGHT),
             Self::Distributions { panels, .. } => (760, 90 + panels.len() as u32 * 150),
@@ -87,10 +95,22 @@ fn room(values: impl Iterator<Item = f64> + Clone) -> Range<f64> {
     }
 }
 
+/// What is left below the title. Its box begins at the height of its capitals, so that it needs room above.
+pub(super) fn titled<B: DrawingBackend>(area: &Area<B>, title: &str, scale: u32) -> Result<Area<B>, String> {
+    area.margin((ABOVE * scale) as i32, 0, 0, 0).titled(title, font(TITLE, scale)).map_err(text)
+}
+
 fn dots<B: DrawingBackend>(area: &Area<B>, scale: u32, title: &str, value: &str, panels: &[Panel]) -> Drawn {
-    let area = area.titled(title, font(TITLE, scale)).map_err(text)?;
-    let columns = columns(panels);
-    let cells = area.split_evenly((panels.len().div_ceil(columns).max(1), columns));
+    let area = titled(area, title, scale)?;
+    let columns = columns(panels) as u32;
+    let width = area.dim_in_pixel().0;
+    let ends = line_heights(panels).into_iter().scan(0, |end, height| {
+        *end += height * scale;
+        Some(*end as i32)
+    });
+    let lines: Vec<i32> = ends.collect();
+    let between: Vec<i32> = (1..columns).map(|column| (width * column / columns) as i32).collect();
+    let cells = area.split_by_breakpoints(between, &lines[..lines.len().saturating_sub(1)]);
     for (cell, panel) in cells.iter().zip(panels) {
         dots_panel(cell, scale, value, panel)?;
     }
@@ -294,7 +314,7 @@ fn distributions<B: DrawingBackend>(
     x: &str,
     panels: &[Distribution],
 ) -> Drawn {
-    let area = area.titled(title, font(TITLE, scale)).map_err(text)?;
+    let area = titled(area, title, scale)?;
     let ends = room(panels.iter().flat_map(|panel| panel.range));
     for (index, (cell, panel)) in area.split_evenly((panels.len().max(1), 1)).iter().zip(panels).enumerate() {
         let highest = panel.counts.iter().copied().fold(1.0, f64::max);

@@ -3,7 +3,7 @@
 
 use plotters::prelude::*;
 
-use super::draw::{Area, Drawn, TEXT, TITLE, font, text};
+use super::draw::{Area, Drawn, TEXT, font, text, titled};
 
 /// Side of a cell, and of a full-width glyph.
 const CELL: i32 = 20;
@@ -12,7 +12,6 @@ const GLYPH: i32 = 16;
 const MARGIN: i32 = 12;
 /// Height of the heading with the room above it, and of the legend below the matrix.
 const HEAD: i32 = 44;
-const ABOVE: i32 = 8;
 const LEGEND: i32 = 52;
 
 /// Width of a text in glyph pixels.
@@ -46,8 +45,7 @@ pub(super) fn draw<B: DrawingBackend>(
     values: &[Vec<f64>],
     framed: &[Option<usize>],
 ) -> Drawn {
-    // The title's box begins at the height of its capitals.
-    let area = area.margin(ABOVE * scale as i32, 0, 0, 0).titled(title, font(TITLE, scale)).map_err(text)?;
+    let area = titled(area, title, scale)?;
     let pen = Pen { area: &area, scale: scale as i32 };
     let (left, top) = borders(rows, columns);
     let (left, top) = (left + MARGIN, top + 4);

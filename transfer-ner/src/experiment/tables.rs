@@ -110,7 +110,8 @@ fn methods(finished: &Finished, folder: &Path) -> Result<Section> {
 }
 
 /// Arms of the curves that are drawn, in the order of the legend.
-const DRAWN: [&str; 7] = ["base", "base+at", "f", "p", "f+plain", "datnet-f", "datnet-p"];
+const DRAWN: [&str; 9] =
+    ["base", "base+at", "f", "p", "f+plain", "datnet-f", "datnet-p", "cws-adv", "cws-adv+none"];
 
 fn curves(finished: &Finished, folder: &Path) -> Result<Option<Section>> {
     let (mut figures, mut rows, mut text) = (Vec::new(), Vec::new(), Vec::new());
