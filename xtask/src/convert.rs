@@ -10,18 +10,21 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-use crate::zip;
+use crate::{keras, zip};
 
 /// Content of files by path.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// The files that a conversion makes of an archive: gzip-compressed tar for `knp`; for `zip FOLDER` a zip archive, such as a
-/// Python wheel, whose files below that folder are taken.
+/// Python wheel, whose files below that folder are taken; for `squeezenet FILE` the weights that Keras published, which become that file.
 pub(crate) fn convert(name: &str, archive: &Path) -> Result<Files> {
     let unpacking = || format!("unpacking {}", archive.display());
     match name.split_once(' ').unwrap_or((name, "")) {
         ("knp", _) => knp(&unpack(archive).with_context(unpacking)?),
         ("zip", folder) => zip::below(&std::fs::read(archive)?, folder).with_context(unpacking),
+        ("squeezenet", path) => {
+            Ok(Files::from([(path.to_owned(), keras::squeezenet(&std::fs::read(archive)?)?)]))
+        }
         _ => bail!("the manifest names an unknown conversion `{name}`"),
     }
 }

@@ -7,6 +7,7 @@ mod convert;
 mod data;
 mod dependencies;
 mod examples;
+mod keras;
 mod notebooks;
 mod readme;
 mod report;
