@@ -18,7 +18,7 @@ use crate::experiment::{Finished, report, stand_in};
 /// Options of `reproduce`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How much to run; `cpu` takes an hour of processor time
+    /// How much to run; `cpu` takes 45 minutes of processor time
     #[arg(long, value_enum, default_value = "quick")]
     preset: Preset,
     #[command(flatten)]

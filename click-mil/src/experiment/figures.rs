@@ -138,8 +138,8 @@ fn iterations(finished: &Finished, folder: &Path) -> Result<Section> {
     .into_iter()
     .filter_map(|pair| {
         let mean = stats::mean(&tables::gain(finished, MIX, pair, "corloc"))?;
-        let what = if pair[1].ends_with("folds") { "Folds" } else { "Objectness" };
-        Some(format!("{what} add {} points of CorLoc to `{}`.", common::report::number(mean, 1), pair[0]))
+        let what = if pair[1].ends_with("folds") { "Folds add" } else { "Objectness adds" };
+        Some(format!("{what} {} points of CorLoc to `{}`.", common::report::number(mean, 1), pair[0]))
     })
     .collect();
     let figure = Figure::Curves {

@@ -75,28 +75,29 @@ impl Block {
     }
 }
 
+/// A stage that splits blocks of `block` values into `radix` blocks each.
 struct Stage {
     radix: usize,
-    /// Butterflies with factors of their own, and how many neighbours share them.
-    factors: usize,
-    stride: usize,
-    /// `radix - 1` factors, real and imaginary, for each of `factors`.
+    block: usize,
+    /// `radix - 1` factors, real and imaginary, for each place in a block of the next stage.
     twiddles: Vec<[f32; 2]>,
     /// Cosine and sine of the multiples of a whole turn by the radix.
     roots: Vec<[f32; 2]>,
 }
 
 enum Method {
-    /// Stockham's self-sorting stages.
+    /// Stages in place.
     Stages(Vec<Stage>),
     /// Lengths with a large prime factor, one transform after another.
     Each(Arc<dyn Fft<f32>>),
 }
 
-/// The discrete Fourier transform of one length, unscaled, sixteen sequences at a time.
+/// The discrete Fourier transform of one length, unscaled, sixteen sequences at a time, in place: a block of 224 stays in the fastest
+/// cache. The spectrum stands in the order of the digits turned round, which [`LaneFft::order`] tells.
 pub(super) struct LaneFft {
     len: usize,
     method: Method,
+    order: Vec<u32>,
 }
 
 /// Prime factors up to this have a butterfly.
@@ -112,34 +113,44 @@ impl LaneFft {
                 rest /= radix;
             }
         }
-        let method = if rest == 1 {
-            Method::Stages(stages(len, &radices))
+        let (method, order) = if rest == 1 {
+            (Method::Stages(stages(len, &radices)), (0..len).map(|bin| turned(bin, len, &radices)).collect())
         } else {
-            Method::Each(FftPlanner::new().plan_fft_forward(len))
+            (Method::Each(FftPlanner::new().plan_fft_forward(len)), (0..len as u32).collect())
         };
-        Self { len, method }
+        Self { len, method, order }
     }
 
-    /// Transforms the block in place, `X(k) = Σ x(n) e^(-2πi kn / len)`; `work` is overwritten.
+    /// Where each bin of the spectrum stands.
     #[inline(always)]
-    pub(super) fn forward(&self, block: &mut Block, work: &mut Block) {
-        self.run(&mut block.re, &mut block.im, &mut work.re, &mut work.im);
+    pub(super) fn order(&self) -> &[u32] {
+        &self.order
     }
 
-    /// The inverse without its factor `1/len`: the forward one with the parts exchanged.
+    /// Transforms the block in place, `X(k) = Σ x(n) e^(-2πi kn / len)`, X(k) at `order()[k]`.
     #[inline(always)]
-    pub(super) fn inverse(&self, block: &mut Block, work: &mut Block) {
-        self.run(&mut block.im, &mut block.re, &mut work.im, &mut work.re);
-    }
-
-    #[inline(always)]
-    fn run(&self, re: &mut Vec<Lane>, im: &mut Vec<Lane>, work_re: &mut Vec<Lane>, work_im: &mut Vec<Lane>) {
+    pub(super) fn forward(&self, block: &mut Block) {
+        let (re, im) = (&mut block.re[..self.len], &mut block.im[..self.len]);
         match &self.method {
+            // A closure would be compiled without the vector instructions of its caller.
             Method::Stages(stages) => {
                 for stage in stages {
-                    step(stage, (&re[..self.len], &im[..self.len]), (work_re, work_im));
-                    std::mem::swap(re, work_re);
-                    std::mem::swap(im, work_im);
+                    step::<false>(stage, re, im);
+                }
+            }
+            Method::Each(fft) => each(fft.as_ref(), self.len, re, im),
+        }
+    }
+
+    /// The inverse without its factor `1/len`, of a spectrum in the order of `order()`: the forward one with the parts exchanged and the
+    /// stages turned round.
+    #[inline(always)]
+    pub(super) fn inverse(&self, block: &mut Block) {
+        let (re, im) = (&mut block.im[..self.len], &mut block.re[..self.len]);
+        match &self.method {
+            Method::Stages(stages) => {
+                for stage in stages.iter().rev() {
+                    step::<true>(stage, re, im);
                 }
             }
             Method::Each(fft) => each(fft.as_ref(), self.len, re, im),
@@ -148,19 +159,28 @@ impl LaneFft {
 }
 
 fn stages(len: usize, radices: &[usize]) -> Vec<Stage> {
-    let (mut rest, mut stride) = (len, 1);
+    let mut block = len;
     let mut stages = Vec::new();
     for &radix in radices {
-        let factors = rest / radix;
         let turn = |part: f64| [(TAU * part).cos() as f32, (TAU * part).sin() as f32];
-        let pairs = (0..factors).flat_map(|p| (1..radix).map(move |j| p * j));
-        let twiddles = pairs.map(|power| turn(-(power as f64) / rest as f64)).collect();
+        let pairs = (0..block / radix).flat_map(|p| (1..radix).map(move |j| p * j));
+        let twiddles = pairs.map(|power| turn(-(power as f64) / block as f64)).collect();
         let roots = (0..radix).map(|n| turn(n as f64 / radix as f64)).collect();
-        stages.push(Stage { radix, factors, stride, twiddles, roots });
-        rest = factors;
-        stride *= radix;
+        stages.push(Stage { radix, block, twiddles, roots });
+        block /= radix;
     }
     stages
+}
+
+/// Place of a bin: the last digit of its number to these bases is the first of its place.
+fn turned(bin: usize, len: usize, radices: &[usize]) -> u32 {
+    let (mut rest, mut block, mut place) = (bin, len, 0);
+    for radix in radices {
+        block /= radix;
+        place += rest % radix * block;
+        rest /= radix;
+    }
+    place as u32
 }
 
 fn each(fft: &dyn Fft<f32>, len: usize, re: &mut [Lane], im: &mut [Lane]) {
@@ -193,46 +213,57 @@ struct Eight;
 struct Odd;
 
 #[inline(always)]
-fn step(stage: &Stage, from: (&[Lane], &[Lane]), to: (&mut [Lane], &mut [Lane])) {
+fn step<const BACK: bool>(stage: &Stage, re: &mut [Lane], im: &mut [Lane]) {
     match stage.radix {
-        2 => radix::<2>(stage, from, to, Two),
-        3 => radix::<3>(stage, from, to, Odd),
-        4 => radix::<4>(stage, from, to, Four),
-        5 => radix::<5>(stage, from, to, Odd),
-        7 => radix::<7>(stage, from, to, Odd),
-        8 => radix::<8>(stage, from, to, Eight),
-        11 => radix::<11>(stage, from, to, Odd),
-        _ => radix::<13>(stage, from, to, Odd),
+        2 => radix::<2, BACK>(stage, re, im, Two),
+        3 => radix::<3, BACK>(stage, re, im, Odd),
+        4 => radix::<4, BACK>(stage, re, im, Four),
+        5 => radix::<5, BACK>(stage, re, im, Odd),
+        7 => radix::<7, BACK>(stage, re, im, Odd),
+        8 => radix::<8, BACK>(stage, re, im, Eight),
+        11 => radix::<11, BACK>(stage, re, im, Odd),
+        _ => radix::<13, BACK>(stage, re, im, Odd),
     }
 }
 
+/// One stage: butterflies, then twiddles; turned round, twiddles come first.
 #[inline(always)]
-fn radix<const R: usize>(
+fn radix<const R: usize, const BACK: bool>(
     stage: &Stage,
-    (re, im): (&[Lane], &[Lane]),
-    (out_re, out_im): (&mut [Lane], &mut [Lane]),
+    re: &mut [Lane],
+    im: &mut [Lane],
     butterfly: impl Butterfly<R>,
 ) {
-    let Stage { factors, stride, twiddles, .. } = stage;
-    for p in 0..*factors {
+    let Stage { block, twiddles, .. } = stage;
+    let part = block / R;
+    for p in 0..part {
         let twiddles = &twiddles[p * (R - 1)..(p + 1) * (R - 1)];
-        for q in 0..*stride {
+        let mut start = p;
+        while start < re.len() {
             let mut values = ([Lane::ZERO; R], [Lane::ZERO; R]);
-            for k in 0..R {
-                let at = q + stride * (p + factors * k);
-                (values.0[k], values.1[k]) = (re[at], im[at]);
+            (values.0[0], values.1[0]) = (re[start], im[start]);
+            for k in 1..R {
+                let at = start + k * part;
+                let twiddle = if BACK { twiddles[k - 1] } else { [1.0, 0.0] };
+                (values.0[k], values.1[k]) = twisted::<BACK>(re[at], im[at], twiddle);
             }
             let (b_re, b_im) = butterfly.apply(values, &stage.roots[..R]);
-            let base = q + stride * R * p;
-            (out_re[base], out_im[base]) = (b_re[0], b_im[0]);
-            for j in 1..R {
-                let at = base + stride * j;
-                let [c, s] = twiddles[j - 1];
-                out_re[at] = b_re[j].scale(c).plus(-s, b_im[j]);
-                out_im[at] = b_im[j].scale(c).plus(s, b_re[j]);
+            (re[start], im[start]) = (b_re[0], b_im[0]);
+            for k in 1..R {
+                let at = start + k * part;
+                let twiddle = if BACK { [1.0, 0.0] } else { twiddles[k - 1] };
+                (re[at], im[at]) =
+                    if BACK { (b_re[k], b_im[k]) } else { twisted::<true>(b_re[k], b_im[k], twiddle) };
             }
+            start += block;
         }
     }
+}
+
+/// A value times its factor, if at all.
+#[inline(always)]
+fn twisted<const TWIST: bool>(re: Lane, im: Lane, [c, s]: [f32; 2]) -> (Lane, Lane) {
+    if TWIST { (re.scale(c).plus(-s, im), im.scale(c).plus(s, re)) } else { (re, im) }
 }
 
 impl Butterfly<2> for Two {
@@ -317,8 +348,8 @@ mod tests {
                 }
             }
             let before = block.clone();
-            let (fft, mut work) = (LaneFft::new(len), Block::zeros(len));
-            fft.forward(&mut block, &mut work);
+            let fft = LaneFft::new(len);
+            fft.forward(&mut block);
             for (k, lane) in [(0, 0), (len / 3, 5), (len - 1, 15)] {
                 let (mut re, mut im) = (0.0, 0.0);
                 for n in 0..len {
@@ -326,10 +357,12 @@ mod tests {
                     let (a, b) = (f64::from(before.re[n].0[lane]), f64::from(before.im[n].0[lane]));
                     (re, im) = (re + a * cos - b * sin, im + a * sin + b * cos);
                 }
-                let error = (f64::from(block.re[k].0[lane]) - re).hypot(f64::from(block.im[k].0[lane]) - im);
+                let at = fft.order()[k] as usize;
+                let error =
+                    (f64::from(block.re[at].0[lane]) - re).hypot(f64::from(block.im[at].0[lane]) - im);
                 assert!(error < 2e-5 * len as f64, "length {len}, bin {k}: {error:e}");
             }
-            fft.inverse(&mut block, &mut work);
+            fft.inverse(&mut block);
             for n in 0..len {
                 let back = block.re[n].scale(1.0 / len as f32).sub(before.re[n]);
                 assert!(back.0.iter().all(|error| error.abs() < 1e-4), "length {len}");

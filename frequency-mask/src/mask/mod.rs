@@ -9,6 +9,7 @@ mod draw;
 mod lanes;
 mod spatial;
 mod transform;
+mod transpose;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use super::Cast;
 use super::lanes::{Block, LANES, Lane, LaneFft};
+use super::transpose::transposed;
 
 const CHANNELS: usize = 3;
 
@@ -38,9 +39,7 @@ pub(super) struct Filter {
 
 struct Room {
     column: Block,
-    work: Block,
     rows: [Block; CHANNELS],
-    row_work: Block,
     /// Rows of the spectrum as tiles of 16 touched rows by 16 columns.
     spectrum: Block,
 }
@@ -130,7 +129,7 @@ impl pulp::WithSimd for Work<'_> {
         let Self { transform, pixels, filter, cast, tiles, room, out } = self;
         transform.to_spectrum(pixels, filter, tiles, room);
         for group in 0..filter.touched.len().div_ceil(LANES) {
-            transform.filter_rows(filter, group, tiles, room);
+            transform.filter_rows::<S>(filter, group, tiles, room);
         }
         transform.to_pixels(pixels, filter, cast, tiles, room, out);
     }
@@ -166,20 +165,16 @@ impl Transform {
 
     fn room(&self) -> Room {
         let row = || Block::zeros(self.width);
-        Room {
-            column: Block::zeros(self.height),
-            work: Block::zeros(self.height),
-            rows: [row(), row(), row()],
-            row_work: row(),
-            spectrum: Block::default(),
-        }
+        Room { column: Block::zeros(self.height), rows: [row(), row(), row()], spectrum: Block::default() }
     }
 
     /// Columns of the image, two at a time, to the touched rows of their spectra.
     #[inline(always)]
     fn to_spectrum(&self, pixels: &[u8], filter: &Filter, tiles: usize, room: &mut Room) {
         let (height, stride) = (self.height, self.width * CHANNELS);
-        let Room { column, work, spectrum, .. } = room;
+        let Room { column, spectrum, .. } = room;
+        let order = self.columns.order();
+        let middle = order[height / 2] as usize;
         for tile in (0..tiles).step_by(2) {
             let first = tile * LANES;
             for y in 0..height {
@@ -187,15 +182,15 @@ impl Transform {
                 column.re[y] = bytes(line, first);
                 column.im[y] = bytes(line, first + LANES);
             }
-            self.columns.forward(column, work);
+            self.columns.forward(column);
             for (place, &row) in filter.touched.iter().enumerate() {
                 let (a, b) = place_of(place, tile, tiles);
                 let (parts_a, parts_b) = match row {
                     0 if height.is_multiple_of(2) => {
-                        ((column.re[0], column.re[height / 2]), (column.im[0], column.im[height / 2]))
+                        ((column.re[0], column.re[middle]), (column.im[0], column.im[middle]))
                     }
                     0 => ((column.re[0], Lane::ZERO), (column.im[0], Lane::ZERO)),
-                    row => untangle(column, row, height - row),
+                    row => untangle(column, order[row] as usize, order[height - row] as usize),
                 };
                 (spectrum.re[a], spectrum.im[a]) = parts_a;
                 (spectrum.re[b], spectrum.im[b]) = parts_b;
@@ -205,14 +200,15 @@ impl Transform {
 
     /// Sixteen rows of the spectrum: along them, times the filter, and back.
     #[inline(always)]
-    fn filter_rows(&self, filter: &Filter, group: usize, tiles: usize, room: &mut Room) {
-        let Room { rows, row_work, spectrum, .. } = room;
+    fn filter_rows<S: pulp::Simd>(&self, filter: &Filter, group: usize, tiles: usize, room: &mut Room) {
+        let Room { rows, spectrum, .. } = room;
+        let order = self.rows.order();
         let width = self.width;
         let base = group * tiles * LANES;
         for tile in 0..tiles {
             let at = base + tile * LANES;
-            let re = transposed(&spectrum.re[at..at + LANES]);
-            let im = transposed(&spectrum.im[at..at + LANES]);
+            let re = transposed::<S>(&spectrum.re[at..at + LANES]);
+            let im = transposed::<S>(&spectrum.im[at..at + LANES]);
             for lane in 0..LANES.min((width * CHANNELS).saturating_sub(tile * LANES)) {
                 let index = tile * LANES + lane;
                 let (x, channel) = (index / CHANNELS, index % CHANNELS);
@@ -227,18 +223,19 @@ impl Transform {
                 row.im.fill(Lane::ZERO);
                 continue;
             }
-            self.rows.forward(row, row_work);
-            let first = (group == 0 && filter.touched.first() == Some(&0)).then(|| packed_lane(row));
+            self.rows.forward(row);
+            let first = (group == 0 && filter.touched.first() == Some(&0)).then(|| packed_lane(row, order));
             let one = Lane([1.0; LANES]);
-            for (column, removed) in removed.iter().enumerate() {
+            for (removed, &at) in removed.iter().zip(order) {
                 let weight = if difference { *removed } else { one.sub(*removed) };
-                row.re[column] = row.re[column].mul(weight);
-                row.im[column] = row.im[column].mul(weight);
+                let at = at as usize;
+                row.re[at] = row.re[at].mul(weight);
+                row.im[at] = row.im[at].mul(weight);
             }
             if let Some(values) = first {
-                filter_packed(row, &values, removed, &filter.nyquist, difference);
+                filter_packed((row, order), &values, removed, &filter.nyquist, difference);
             }
-            self.rows.inverse(row, row_work);
+            self.rows.inverse(row);
         }
         for tile in 0..tiles {
             let (mut re, mut im) = ([Lane::ZERO; LANES], [Lane::ZERO; LANES]);
@@ -248,8 +245,8 @@ impl Transform {
                 (re[lane], im[lane]) = (rows[channel].re[x], rows[channel].im[x]);
             }
             let at = base + tile * LANES;
-            spectrum.re[at..at + LANES].copy_from_slice(&transposed(&re));
-            spectrum.im[at..at + LANES].copy_from_slice(&transposed(&im));
+            spectrum.re[at..at + LANES].copy_from_slice(&transposed::<S>(&re));
+            spectrum.im[at..at + LANES].copy_from_slice(&transposed::<S>(&im));
         }
     }
 
@@ -265,7 +262,9 @@ impl Transform {
         out: &mut [u8],
     ) {
         let (height, stride) = (self.height, self.width * CHANNELS);
-        let Room { column, work, spectrum, .. } = room;
+        let Room { column, spectrum, .. } = room;
+        let order = self.columns.order();
+        let middle = order[height / 2] as usize;
         let difference = filter.by_difference();
         let scale = 1.0 / (self.height * self.width) as f32;
         for tile in (0..tiles).step_by(2) {
@@ -279,15 +278,15 @@ impl Transform {
                 if row == 0 {
                     (column.re[0], column.im[0]) = (a.0, b.0);
                     if height.is_multiple_of(2) {
-                        (column.re[height / 2], column.im[height / 2]) = (a.1, b.1);
+                        (column.re[middle], column.im[middle]) = (a.1, b.1);
                     }
                 } else {
-                    let mirror = height - row;
+                    let (row, mirror) = (order[row] as usize, order[height - row] as usize);
                     (column.re[row], column.im[row]) = (a.0.sub(b.1), a.1.add(b.0));
                     (column.re[mirror], column.im[mirror]) = (a.0.add(b.1), b.0.sub(a.1));
                 }
             }
-            self.columns.inverse(column, work);
+            self.columns.inverse(column);
             let first = tile * LANES;
             for y in 0..height {
                 let (line, to) =
@@ -306,7 +305,7 @@ fn place_of(place: usize, tile: usize, tiles: usize) -> (usize, usize) {
     (a, a + LANES)
 }
 
-/// Spectra of two real columns at `row`, from that of the one whose parts they are.
+/// Spectra of two real columns at a row, from that of the one whose parts they are; places of the row and of its mirror image.
 #[inline(always)]
 fn untangle(column: &Block, row: usize, mirror: usize) -> ((Lane, Lane), (Lane, Lane)) {
     let (z_re, z_im) = (column.re[row], column.im[row]);
@@ -318,21 +317,28 @@ fn untangle(column: &Block, row: usize, mirror: usize) -> ((Lane, Lane), (Lane, 
 
 /// Lane 0 of a row: the spectra of row 0 and of row `height / 2`, both of real columns, as the parts of one.
 #[inline(always)]
-fn packed_lane(row: &Block) -> Vec<[f32; 2]> {
-    row.re.iter().zip(&row.im).map(|(re, im)| [re.0[0], im.0[0]]).collect()
+fn packed_lane(row: &Block, order: &[u32]) -> Vec<[f32; 2]> {
+    order.iter().map(|&at| [row.re[at as usize].0[0], row.im[at as usize].0[0]]).collect()
 }
 
 /// Filters both spectra in lane 0: with `P = X + iY`, `X = (P(u) + P*(-u)) / 2` and `iY = (P(u) - P*(-u)) / 2`.
 #[inline(always)]
-fn filter_packed(row: &mut Block, values: &[[f32; 2]], removed: &[Lane], nyquist: &[f32], difference: bool) {
+fn filter_packed(
+    (row, order): (&mut Block, &[u32]),
+    values: &[[f32; 2]],
+    removed: &[Lane],
+    nyquist: &[f32],
+    difference: bool,
+) {
     let kept = |removed: f32| if difference { removed } else { 1.0 - removed };
     for column in 0..values.len() {
         let [re, im] = values[column];
         let [m_re, m_im] = values[if column == 0 { 0 } else { values.len() - column }];
         let (x, y) = (kept(removed[column].0[0]), kept(nyquist[column]));
         let (sum, rest) = (0.5 * (x + y), 0.5 * (x - y));
-        row.re[column].0[0] = sum * re + rest * m_re;
-        row.im[column].0[0] = sum * im - rest * m_im;
+        let at = order[column] as usize;
+        row.re[at].0[0] = sum * re + rest * m_re;
+        row.im[at].0[0] = sum * im - rest * m_im;
     }
 }
 
@@ -363,13 +369,21 @@ fn write(cast: Cast, difference: bool, filtered: Lane, line: &[u8], out: &mut [u
     let value = if difference { bytes(line, first).sub(filtered) } else { filtered };
     let mut cut = [0_u8; LANES];
     match cast {
-        Cast::Wrap => (0..LANES).for_each(|k| cut[k] = value.0[k] as i32 as u8),
-        Cast::Clamp => (0..LANES).for_each(|k| cut[k] = (value.0[k] + 0.5).clamp(0.0, 255.0) as i32 as u8),
+        Cast::Wrap => {
+            for k in 0..LANES {
+                cut[k] = whole(value.0[k]) as u8;
+            }
+        }
+        Cast::Clamp => {
+            for k in 0..LANES {
+                cut[k] = whole((value.0[k] + 0.5).max(0.0).min(255.0)) as u8;
+            }
+        }
         Cast::WrapOnly => {
             let before = bytes(line, first);
             for k in 0..LANES {
-                let inside = value.0[k] > -1.0 && value.0[k] < 256.0;
-                cut[k] = if inside { before.0[k] } else { value.0[k] } as i32 as u8;
+                let inside = (value.0[k] > -1.0) & (value.0[k] < 256.0);
+                cut[k] = whole(if inside { before.0[k] } else { value.0[k] }) as u8;
             }
         }
     }
@@ -380,28 +394,15 @@ fn write(cast: Cast, difference: bool, filtered: Lane, line: &[u8], out: &mut [u
     }
 }
 
-/// Rows and columns of sixteen lanes exchanged.
+/// The number without its fraction. What is not a number, and what is too large by far for a pixel, would need a check of each lane on
+/// its own, and is made finite instead.
 #[inline(always)]
-fn transposed(tile: &[Lane]) -> [Lane; LANES] {
-    let mut rows = [Lane::ZERO; LANES];
-    rows.copy_from_slice(&tile[..LANES]);
-    exchange::<8>(&mut rows);
-    exchange::<4>(&mut rows);
-    exchange::<2>(&mut rows);
-    exchange::<1>(&mut rows);
-    rows
-}
-
-/// Exchanges the off-diagonal quarters of every block of `2 S` rows and lanes.
-#[inline(always)]
-fn exchange<const S: usize>(rows: &mut [Lane; LANES]) {
-    for row in 0..LANES {
-        if row & S == 0 {
-            let (a, b) = (rows[row], rows[row + S]);
-            for lane in 0..LANES {
-                rows[row].0[lane] = if lane & S == 0 { a.0[lane] } else { b.0[lane - S] };
-                rows[row + S].0[lane] = if lane & S == 0 { a.0[lane + S] } else { b.0[lane] };
-            }
-        }
+fn whole(value: f32) -> i32 {
+    const MOST: f32 = 1e9;
+    let finite = value.max(-MOST).min(MOST);
+    #[expect(unsafe_code, reason = "a conversion without checks is one instruction for all lanes")]
+    // SAFETY: not a NaN, for `max` takes the other number then, and far inside of an i32.
+    unsafe {
+        finite.to_int_unchecked()
     }
 }
