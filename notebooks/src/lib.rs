@@ -24,7 +24,16 @@ pub fn show(figure: &Figure) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = figure::save(figure, folder.path(), "figure", "")?;
     let png = std::fs::read(folder.path().join(file.png))?;
-    show_png(&png, "figure")
+    match figure {
+        // Pixels need no second one beside them, and photographs are most of a notebook's size.
+        Figure::Pictures { .. } => {
+            let drawn = image::load_from_memory(&png).context("a PNG of our own")?.to_rgb8();
+            let (width, height) = (drawn.width() / 2, drawn.height() / 2);
+            let filter = image::imageops::FilterType::Triangle;
+            show_picture(&image::imageops::resize(&drawn, width, height, filter), 1)
+        }
+        _ => show_png(&png, "figure"),
+    }
 }
 
 /// Shows a picture, each pixel as a square of `scale` pixels.

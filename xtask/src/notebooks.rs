@@ -232,11 +232,16 @@ fn problem(notebook: &Value) -> Option<String> {
             other => other.as_str().unwrap_or_default().to_owned(),
         }
     };
-    let mut ended = false;
+    let (mut ended, mut told) = (false, String::new());
     for output in outputs {
         let words = text(&output["text"]);
+        if output["name"] == "stderr" {
+            told = words.trim().to_owned();
+        }
         if output["output_type"] == "error" {
-            return Some(format!("a cell failed: {} {}", text(&output["ename"]), text(&output["evalue"])));
+            // An error that an earlier cell returned is text, and its variables are missing afterwards.
+            let failed = format!("a cell failed: {} {}", text(&output["ename"]), text(&output["evalue"]));
+            return Some(if told.is_empty() { failed } else { format!("{failed}; before that: {told}") });
         }
         if output["name"] == "stderr" && words.contains("panicked at") {
             return Some(format!("a cell panicked: {words}"));
@@ -319,7 +324,8 @@ impl Kernel {
         fs::create_dir_all(&out)?;
         let mut command = Command::new(&self.jupyter);
         command
-            .args(["nbconvert", "--to", "notebook", "--execute"])
+            // An error stops nbconvert without a word of what it was; in the notebook it stands in full.
+            .args(["nbconvert", "--to", "notebook", "--execute", "--allow-errors"])
             .args([
                 "--ExecutePreprocessor.timeout=3600",
                 "--ExecutePreprocessor.startup_timeout=600",

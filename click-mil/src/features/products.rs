@@ -38,7 +38,11 @@ fn add_plainly(rows: &[f16], width: usize, weights: &[&[f32]], products: &mut [V
 }
 
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "vector instructions")]
+#[expect(
+    unsafe_code,
+    clippy::needless_range_loop,
+    reason = "vector instructions; tiles are named by row and machine"
+)]
 mod x86 {
     use std::arch::x86_64::{
         __m256, __m512, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_cvtph_ps, _mm256_fmadd_ps,

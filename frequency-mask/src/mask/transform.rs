@@ -376,7 +376,7 @@ fn write(cast: Cast, difference: bool, filtered: Lane, line: &[u8], out: &mut [u
         }
         Cast::Clamp => {
             for k in 0..LANES {
-                cut[k] = whole((value.0[k] + 0.5).max(0.0).min(255.0)) as u8;
+                cut[k] = whole((value.0[k] + 0.5).clamp(0.0, 255.0)) as u8;
             }
         }
         Cast::WrapOnly => {
@@ -399,6 +399,7 @@ fn write(cast: Cast, difference: bool, filtered: Lane, line: &[u8], out: &mut [u
 #[inline(always)]
 fn whole(value: f32) -> i32 {
     const MOST: f32 = 1e9;
+    #[expect(clippy::manual_clamp, reason = "`clamp` leaves what is not a number")]
     let finite = value.max(-MOST).min(MOST);
     #[expect(unsafe_code, reason = "a conversion without checks is one instruction for all lanes")]
     // SAFETY: not a NaN, for `max` takes the other number then, and far inside of an i32.

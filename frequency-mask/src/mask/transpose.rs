@@ -33,11 +33,7 @@ fn plainly(tile: &[Lane; LANES]) -> [Lane; LANES] {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[expect(
-    unsafe_code,
-    clippy::needless_range_loop,
-    reason = "vector instructions; a closure would not have them"
-)]
+#[expect(unsafe_code, reason = "vector instructions; a closure would not have them")]
 mod x86 {
     use std::arch::x86_64::*;
 

@@ -36,6 +36,7 @@ fn installed() -> Option<String> {
 
 impl Browser {
     /// The browser that the tests of this program share, one after the other; `None`, with a message, where none is installed.
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     pub(crate) fn shared() -> Option<MutexGuard<'static, Self>> {
         static BROWSER: OnceLock<Option<Mutex<Browser>>> = OnceLock::new();
         let browser = BROWSER.get_or_init(|| Some(Mutex::new(Self::run(&installed()?))));
