@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<()> {
     use frequency_mask::{augment, data, spectrum};
     let folder = notebooks::data_set("coco-cc-160")?.folder;
     let photograph = data::read_picture(&folder.join("JPEGImages/000000297343.jpg"))?;
-    let crop = augment::cropped(&photograph, 50, 150, 192);
+    let crop = augment::cropped(&photograph, 66, 166, 160);
     fn colour(title: &str, image: &image::RgbImage) -> Picture {
         let (width, height) = image.dimensions();
         Picture {
