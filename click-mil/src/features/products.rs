@@ -113,7 +113,8 @@ mod x86 {
         }
     }
 
-    /// Rows that a tile asks for ahead of the next one: the processor's own reading ahead ends with each page, which is a row.
+    /// Values of a line of the cache. A tile asks for those of the next one ahead: the processor's own reading ahead ends with each page,
+    /// which is a row of 2,048.
     const LINE: usize = 32;
 
     /// Adds the products of `R` rows and `M` machines, from row `at` and machine `from` on.

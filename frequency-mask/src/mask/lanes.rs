@@ -244,26 +244,25 @@ fn radix<const R: usize, const BACK: bool>(
             (values.0[0], values.1[0]) = (re[start], im[start]);
             for k in 1..R {
                 let at = start + k * part;
-                let twiddle = if BACK { twiddles[k - 1] } else { [1.0, 0.0] };
-                (values.0[k], values.1[k]) = twisted::<BACK>(re[at], im[at], twiddle);
+                (values.0[k], values.1[k]) =
+                    if BACK { twisted(re[at], im[at], twiddles[k - 1]) } else { (re[at], im[at]) };
             }
             let (b_re, b_im) = butterfly.apply(values, &stage.roots[..R]);
             (re[start], im[start]) = (b_re[0], b_im[0]);
             for k in 1..R {
                 let at = start + k * part;
-                let twiddle = if BACK { [1.0, 0.0] } else { twiddles[k - 1] };
                 (re[at], im[at]) =
-                    if BACK { (b_re[k], b_im[k]) } else { twisted::<true>(b_re[k], b_im[k], twiddle) };
+                    if BACK { (b_re[k], b_im[k]) } else { twisted(b_re[k], b_im[k], twiddles[k - 1]) };
             }
             start += block;
         }
     }
 }
 
-/// A value times its factor, if at all.
+/// A value times its factor.
 #[inline(always)]
-fn twisted<const TWIST: bool>(re: Lane, im: Lane, [c, s]: [f32; 2]) -> (Lane, Lane) {
-    if TWIST { (re.scale(c).plus(-s, im), im.scale(c).plus(s, re)) } else { (re, im) }
+fn twisted(re: Lane, im: Lane, [c, s]: [f32; 2]) -> (Lane, Lane) {
+    (re.scale(c).plus(-s, im), im.scale(c).plus(s, re))
 }
 
 impl Butterfly<2> for Two {

@@ -2,11 +2,11 @@
 
 pub use common::run::Preset;
 
+use common::outcome::Outcome;
 use common::workers;
 use serde::{Deserialize, Serialize};
 
 use super::lab::{Amount, Subject};
-use common::outcome::Outcome;
 
 /// Size of the language models that are trained with BitNet's layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! What is run: arms, seeds, amounts, jobs.
 
-use common::outcome::Outcome;
 pub use common::run::Preset;
 
+use common::outcome::Outcome;
 use common::workers;
 use serde::{Deserialize, Serialize};
 
